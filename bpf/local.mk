@@ -1,0 +1,19 @@
+# BPF programs: clang -> object -> bpftool skeleton. bpf/<name>.skel.h is what capture includes.
+BPF_CFLAGS = -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Wextra -Wno-unused-parameter \
+	-I$(top_srcdir)/include -I$(top_srcdir)/bpf -isystem /usr/include/$(shell $(CC) -dumpmachine)
+bpf_objects =
+bpf_includes = $(top_srcdir)/bpf/*.h $(top_srcdir)/include/memtop/abi.h
+bpf_skeletons = $(bpf_objects:.bpf.o=.skel.h)
+
+bpf/.dirstamp:
+	$(AM_V_at)$(MKDIR_P) bpf && : > $@
+
+$(bpf_objects): %.bpf.o: $(top_srcdir)/%.bpf.c $(bpf_includes) | bpf/.dirstamp
+	$(AM_V_GEN)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+$(bpf_skeletons): %.skel.h: %.bpf.o
+	$(AM_V_GEN)$(BPFTOOL) gen skeleton $< name $(notdir $*)_bpf > $@.tmp && mv $@.tmp $@
+
+BUILT_SOURCES += $(bpf_skeletons)
+CLEANFILES += $(bpf_objects) $(bpf_skeletons)
+

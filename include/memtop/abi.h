@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the BPF programs and user space share: shapes of map values and the numbers in them.
+ *
+ * Append-only: a number, once given, keeps its meaning; a struct grows at its end. Everything is of
+ * fixed width and naturally aligned. The names that people read (of kinds and losses) are tables in
+ * core/, indexed by these numbers.
+ */
+#ifndef MEMTOP_ABI_H
+#define MEMTOP_ABI_H
+
+#ifdef __bpf__
+typedef unsigned char __mt_u8;
+typedef unsigned short __mt_u16;
+typedef unsigned int __mt_u32;
+typedef unsigned long long __mt_u64;
+#else
+#include <stdint.h>
+typedef uint8_t __mt_u8;
+typedef uint16_t __mt_u16;
+typedef uint32_t __mt_u32;
+typedef uint64_t __mt_u64;
+#endif
+
+#define ABI_VERSION 1
+
+enum abi_limit {
+	ABI_MAX_FRAMES = 128,	 /* return addresses kept of one stack */
+	ABI_COHORTS = 256,	 /* birth cohorts a block can name */
+	ABI_COHORT_ROWS = 16,	 /* cohort rows a site keeps */
+	ABI_MAX_INFLIGHT = 8,	 /* probed calls in flight in one thread */
+	ABI_WINDOW_WORDS = 1024, /* stack words read at once */
+	ABI_BLOCKS_PER_BUCKET = 4,
+};
+
+/* What called for the memory. */
+enum abi_kind {
+	ABI_KIND_NONE = 0,
+	ABI_KIND_MALLOC = 1,
+	ABI_KIND_CALLOC = 2,
+	ABI_KIND_REALLOC = 3,
+	ABI_KIND_REALLOCARRAY = 4,
+	ABI_KIND_MEMALIGN = 5,
+	ABI_KIND_POSIX_MEMALIGN = 6,
+	ABI_KIND_ALIGNED_ALLOC = 7,
+	ABI_KIND_VALLOC = 8,
+	ABI_KIND_PVALLOC = 9,
+	ABI_KIND_MMAP = 32,
+	ABI_KIND_BRK = 33,
+	ABI_KIND_SLAB = 64,
+	ABI_KIND_PAGE = 65,
+	ABI_KIND_VMALLOC = 66,
+	ABI_KIND_PERCPU = 67,
+	ABI_KIND_PAGE_FAULT = 96,
+};
+
+/* Why an event could not be accounted for; each is a row of core/losses.c. */
+enum abi_loss {
+	ABI_LOSS_LIVE_TABLE_FULL = 0,	/* block not taken: in no total */
+	ABI_LOSS_SITE_TABLE_FULL = 1,	/* booked at the `unknown` site */
+	ABI_LOSS_STACK_TRUNCATED = 2,	/* stack ends before its outermost frame */
+	ABI_LOSS_RETURN_MISSED = 3,	/* call entered, never seen to return */
+	ABI_LOSS_NESTING_TOO_DEEP = 4,	/* more than ABI_MAX_INFLIGHT calls in flight */
+	ABI_LOSS_EVENT_LOST = 5,	/* the kernel skipped a program */
+	ABI_LOSS_THREAD_TABLE_FULL = 6, /* no slot for the calling thread */
+	ABI_LOSS_FREE_MISSED = 7,	/* address given out again, its free was not seen */
+	ABI_LOSS_ADDRESS_TOO_WIDE = 8,	/* address of 52 bits or more */
+	ABI_LOSS_SIZE_TOO_LARGE = 9,	/* block of ABI_SIZE_MAX bytes or more */
+	ABI_LOSS_COUNT = 16,
+};
+
+/* abi_site.flags */
+enum abi_site_flag {
+	ABI_SITE_TRUNCATED = 1u << 0,
+	ABI_SITE_READY = 1u << 31, /* frames are complete; set last */
+};
+
+/* Cumulative; live = allocated - freed. Readers load freed before allocated. */
+struct abi_totals {
+	__mt_u64 allocated_bytes;
+	__mt_u64 allocated_blocks;
+	__mt_u64 freed_bytes;
+	__mt_u64 freed_blocks;
+};
+
+/*
+ * A site: one kind of allocation from one call stack. Element i of the maps `sites`, `site_totals`
+ * and `site_cohorts` is the same site. Slot 0 is the `unknown` site, where goes what the table
+ * could not hold.
+ */
+struct abi_site {
+	__mt_u64 hash;	/* of kind, cache and frames; 0 = slot free */
+	__mt_u64 cache; /* kernel slab: address of its kmem_cache; else 0 */
+	__mt_u32 flags;
+	__mt_u16 kind;
+	__mt_u16 nframes;
+	__mt_u64 frames[ABI_MAX_FRAMES]; /* return addresses, innermost first */
+};
+
+struct abi_cohorts {
+	struct abi_totals rows[ABI_COHORT_ROWS];
+};
+
+/*
+ * A live block. key: epoch << 49 | address >> 3 (0 = slot free); value: size << 28 | site << 8 |
+ * birth cohort. 36 bits of size, 20 of site.
+ */
+struct abi_block {
+	__mt_u64 key;
+	__mt_u64 value;
+};
+
+struct abi_bucket {
+	struct abi_block blocks[ABI_BLOCKS_PER_BUCKET];
+};
+
+#define ABI_ADDRESS_BITS     52
+#define ABI_KEY_EPOCH_SHIFT  49
+#define ABI_KEY_ADDRESS_MASK ((1ull << ABI_KEY_EPOCH_SHIFT) - 1)
+#define ABI_VALUE_SITE_SHIFT 8
+#define ABI_VALUE_SIZE_SHIFT 28
+#define ABI_SITE_MAX	     (1u << 20)
+#define ABI_SIZE_MAX	     (1ull << 36)
+
+#define abi_value_cohort(v) ((__mt_u32)(v)&0xff)
+#define abi_value_site(v)   (((__mt_u32)(v) >> ABI_VALUE_SITE_SHIFT) & (ABI_SITE_MAX - 1))
+#define abi_value_size(v)   ((v) >> ABI_VALUE_SIZE_SHIFT)
+
+/* A probed call in flight, known by the stack pointer it was entered with. */
+struct abi_inflight {
+	__mt_u64 sp;
+	__mt_u64 return_address; /* the true one, read at entry */
+	__mt_u64 size;
+	__mt_u64 address;   /* realloc: the old block; posix_memalign: where the pointer goes */
+	__mt_u64 old_value; /* realloc: the old block as the table held it; 0 = not tracked */
+	__mt_u32 site;
+	__mt_u16 kind;
+	__mt_u16 reserved;
+};
+
+/*
+ * One thread of the target. Only that thread's own programs write it, so nothing in it is shared
+ * between CPUs and preemption cannot mix two captures. User space frees the slots of dead threads.
+ */
+struct abi_thread {
+	__mt_u32 tid; /* 0 = slot free */
+	__mt_u32 depth;
+	__mt_u64 events; /* probe hits, for the cost to this thread */
+	struct abi_inflight inflight[ABI_MAX_INFLIGHT];
+	__mt_u32 frame_count;
+	__mt_u32 truncated;
+	__mt_u64 frames[ABI_MAX_FRAMES + 8]; /* room for bounded overshoot */
+	__mt_u64 window[ABI_WINDOW_WORDS + 8];
+};
+
+/* Written by user space, read by the programs; one element. */
+struct abi_control {
+	__mt_u64 epoch;
+	__mt_u64 trampoline; /* address that return probes leave on stacks; 0 = not known yet */
+	__mt_u32 cohort_now;
+	__mt_u32 tracking; /* 0: only frees are booked (attach and detach) */
+	__mt_u8 cohort_row[ABI_COHORTS];
+};
+
+/* Losses and counts that belong to no site; one element, only added to. */
+struct abi_counters {
+	__mt_u64 losses[ABI_LOSS_COUNT];
+	__mt_u64 before_attach_frees;
+	__mt_u64 untracked_frees;
+	__mt_u64 threads;
+	__mt_u64 sites;
+};
+
+_Static_assert(sizeof(struct abi_totals) == 32, "abi");
+_Static_assert(sizeof(struct abi_block) == 16, "abi");
+_Static_assert(sizeof(struct abi_bucket) == 64, "one cache line");
+_Static_assert(sizeof(struct abi_cohorts) == 32 * ABI_COHORT_ROWS, "abi");
+_Static_assert(sizeof(struct abi_site) == 24 + 8 * ABI_MAX_FRAMES, "abi");
+_Static_assert(sizeof(struct abi_inflight) == 48, "abi");
+
+#endif

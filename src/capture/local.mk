@@ -1,0 +1,3 @@
+noinst_LIBRARIES += libcapture.a
+libcapture_a_SOURCES =
+libcapture_a_SOURCES += src/capture/capture.c

@@ -1,0 +1,3 @@
+noinst_LIBRARIES += libcore.a
+libcore_a_SOURCES =
+libcore_a_SOURCES += src/core/core.c

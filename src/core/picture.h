@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A picture: everything known and judged at one tick, ready to be drawn, written or recorded.
+ * The model owns the current one; a frozen display owns a copy. Plain data.
+ *
+ * Doubles that are not known are NAN.
+ */
+#ifndef MEMTOP_CORE_PICTURE_H
+#define MEMTOP_CORE_PICTURE_H
+
+#include "core/snapshot.h"
+
+enum verdict {
+	VERDICT_UNKNOWN,
+	VERDICT_WARMING_UP,
+	VERDICT_STEADY,
+	VERDICT_FILLING,
+	VERDICT_SAWTOOTH,
+	VERDICT_BURST,
+	VERDICT_GROWING,
+	VERDICT_LEAKING,
+	VERDICT_UNEXPLAINED,
+	VERDICT_COUNT,
+};
+
+/* A verdict and the facts that its sentence needs. */
+struct judgment {
+	enum verdict verdict;
+	double confidence; /* 0..1, for batch output */
+	double rate_bytes_per_s;
+	double one_in;	      /* leaking: 1 block in so many is never freed; NAN = all */
+	uint64_t level_bytes; /* filling: where it ends; sawtooth: where it returns to; burst: step
+			       */
+	uint64_t since_unix_ns; /* burst: when */
+	double due_s;		/* warming-up: seconds until it can be judged */
+};
+
+struct site_stats {
+	const struct site_info *info;
+	struct totals totals;
+	int64_t delta_bytes; /* live now - live at the mark */
+	int64_t delta_blocks;
+	double rate_bytes_per_s; /* slope of live over the last 10 s, or since attach */
+	double rate_blocks_per_s;
+	double allocations_per_s;
+	double oldest_s;      /* age of the oldest live block, a lower bound; NAN = none live */
+	double kept_ratio;    /* share of old blocks still live; NAN = no old blocks yet */
+	double median_life_s; /* NAN = not known */
+	struct judgment judgment;
+};
+
+struct side_stats {
+	bool known;
+	struct totals totals;
+	int64_t delta_bytes;
+	int64_t delta_blocks;
+	double rate_bytes_per_s;
+	double allocations_per_s;
+	double frees_per_s;
+	uint64_t before_attach_frees;
+};
+
+/* RSS in its parts; they add up to rss. slack_or_before = slack and blocks from before the attach.
+ */
+struct accounting {
+	bool known;
+	uint64_t heap_live_bytes;
+	uint64_t slack_or_before_bytes;
+	uint64_t anon_maps_bytes;
+	uint64_t stacks_bytes;
+	uint64_t file_bytes;
+	uint64_t shmem_bytes;
+	uint64_t unexplained_bytes;
+	double explained_percent; /* of the growth since the mark; NAN = nothing grew */
+};
+
+/* Growth since the mark, in its parts. */
+struct growth {
+	double elapsed_s;
+	int64_t rss_bytes;
+	int64_t user_bytes, maps_bytes, kernel_bytes;
+	int64_t slack_bytes, file_bytes, shmem_bytes;
+};
+
+/* When it dies: an interval; NAN = cannot be told or never. */
+struct forecast {
+	double rate_bytes_per_s; /* at which the headroom shrinks */
+	double low_s, high_s;
+};
+
+/* One point of the graph. */
+struct history_point {
+	uint64_t time_ns;
+	uint64_t rss_bytes;
+	uint64_t charged_bytes; /* rss where nothing is charged */
+};
+
+struct mark {
+	uint64_t time_ns, time_unix_ns;
+	char name[16];
+};
+
+struct picture {
+	uint64_t tick;
+	uint64_t time_ns, time_unix_ns;
+	double elapsed_s; /* since attach */
+	unsigned generation;
+	bool final;
+	struct target_state target;
+	enum level level;
+	char level_reason[160]; /* empty = as asked */
+	struct memory memory;
+	struct charge charge;
+	struct overhead overhead;
+	double rss_rate_bytes_per_s;
+	struct judgment judgment; /* of the whole */
+	uint32_t top_site;	  /* id of the site that explains most of the growth; 0 = none */
+	double top_share;	  /* of the growth, 0..1; NAN = unknown */
+	struct accounting accounting;
+	struct growth growth;
+	struct forecast forecast;
+	struct side_stats sides[SIDE_COUNT];
+	uint64_t losses[ABI_LOSS_COUNT];
+	uint64_t losses_total;
+	uint64_t floor_bytes_per_s; /* under which nothing is called growth */
+	double names_percent;	    /* share of frames named; NAN = not known; app fills it in */
+	struct mark mark;
+	size_t history_count; /* oldest first, evenly thinned to a bounded number */
+	const struct history_point *history;
+	const struct modules *modules;
+	size_t site_count; /* in the order of the snapshot */
+	const struct site_stats *sites;
+};
+
+/* A deep copy (sites and history; infos and modules stay borrowed); free with picture_free(). */
+struct picture *picture_copy(const struct picture *picture);
+void picture_free(struct picture *copy);
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A snapshot: the facts of one tick, as a source gives them. Plain data, no judgment.
+ *
+ * Everything a snapshot points to belongs to the source and stays valid until its next read.
+ * Times are CLOCK_MONOTONIC nanoseconds unless the name says otherwise.
+ */
+#ifndef MEMTOP_CORE_SNAPSHOT_H
+#define MEMTOP_CORE_SNAPSHOT_H
+
+#include <memtop/abi.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct modules;
+
+enum side {
+	SIDE_USER,
+	SIDE_MAPS,
+	SIDE_KERNEL,
+	SIDE_COUNT
+};
+
+enum level {
+	LEVEL_AUTO,
+	LEVEL_RSS,
+	LEVEL_PAGES,
+	LEVEL_HEAP
+};
+
+enum target_status {
+	TARGET_RUNNING,
+	TARGET_EXITED,
+	TARGET_OOM_KILLED,
+	TARGET_KILLED
+};
+
+enum limit_source {
+	LIMIT_NONE,
+	LIMIT_CGROUP,
+	LIMIT_SYSTEM,
+	LIMIT_USER
+};
+
+/* Cumulative; live = allocated - freed, never negative. */
+struct totals {
+	uint64_t allocated_bytes;
+	uint64_t allocated_blocks;
+	uint64_t freed_bytes;
+	uint64_t freed_blocks;
+};
+
+struct target_state {
+	pid_t pid;
+	char comm[16];
+	char exe[256];
+	enum target_status status;
+	int exit_code; /* -1 = not known */
+	int signal;    /* 0 = none */
+	unsigned threads;
+};
+
+/* From /proc/PID; bytes. */
+struct memory {
+	uint64_t rss_bytes;
+	uint64_t anon_bytes;
+	uint64_t file_bytes;
+	uint64_t shmem_bytes;
+	uint64_t swap_bytes;
+	/* Resident parts by mapping, from a paced smaps walk; valid once parts_known. */
+	bool parts_known;
+	uint64_t heap_mapped_bytes; /* [heap] and the allocator's arenas */
+	uint64_t anon_maps_bytes;   /* anonymous mappings that are not the allocator's */
+	uint64_t stacks_bytes;
+};
+
+/* What kills: the tightest cgroup ancestor, or the system. */
+struct charge {
+	enum limit_source source;
+	uint64_t limit_bytes;	 /* 0 = no limit */
+	uint64_t used_bytes;	 /* charged and not reclaimable */
+	uint64_t headroom_bytes; /* until the kill */
+	char cgroup[256];	 /* path of the cgroup that sets it; empty for the system */
+};
+
+/* What memtop costs. Percentages of one core; NAN = not measured yet. */
+struct overhead {
+	double events_per_s;
+	double ns_per_event;
+	double target_percent;	     /* of the target's CPU time */
+	double worst_thread_percent; /* of that thread's time */
+	pid_t worst_thread;
+	char worst_thread_name[16];
+	double self_cpu_percent;
+	uint64_t self_rss_bytes;
+};
+
+enum site_flag {
+	SITE_TRUNCATED = 1u << 0, /* the stack ends before its outermost frame */
+	SITE_UNMATCHED = 1u << 1, /* kernel cache whose frees are not seen: in no live total */
+	SITE_UNKNOWN = 1u << 2,	  /* what the site table could not hold */
+};
+
+/* What never changes of a site; valid until its source closes. */
+struct site_info {
+	uint32_t id;  /* > 0, unique over sides, never used again */
+	uint64_t key; /* the same site in every run, see core/sitekey.h */
+	enum side side;
+	enum abi_kind kind;
+	uint32_t flags;
+	uint64_t born_ns;	   /* first seen; its addresses belong to the modules of then */
+	unsigned nframes;	   /* innermost first */
+	const uint64_t *addresses; /* return addresses; frames of the kernel too on that side */
+	const char *object;	   /* kernel slab: name of its cache; else NULL */
+};
+
+struct site_sample {
+	const struct site_info *info;
+	struct totals totals;
+};
+
+/* One cohort row: blocks born in [from, to). */
+struct cohort_row {
+	uint64_t born_from_ns;
+	uint64_t born_to_ns;
+	struct totals totals;
+};
+
+struct cohorts {
+	unsigned count; /* oldest first; the last is the row being filled */
+	struct cohort_row rows[ABI_COHORT_ROWS];
+};
+
+struct snapshot {
+	uint64_t time_ns;
+	uint64_t time_unix_ns;
+	uint64_t attached_ns; /* when this source began to watch */
+	unsigned generation;
+	bool final; /* last of its generation */
+	struct target_state target;
+	enum level level;
+	const char *level_reason; /* NULL = as asked */
+	struct memory memory;
+	struct charge charge;
+	struct overhead overhead;
+	uint64_t losses[ABI_LOSS_COUNT];
+	uint64_t before_attach_frees[SIDE_COUNT];
+	bool side_known[SIDE_COUNT]; /* the side is watched at this level */
+	const struct modules *modules;
+	size_t site_count; /* append-only within a generation: index i stays the same site */
+	const struct site_sample *sites;
+};
+
+static inline uint64_t totals_live_bytes(const struct totals *t)
+{
+	return t->allocated_bytes > t->freed_bytes ? t->allocated_bytes - t->freed_bytes : 0;
+}
+
+static inline uint64_t totals_live_blocks(const struct totals *t)
+{
+	return t->allocated_blocks > t->freed_blocks ? t->allocated_blocks - t->freed_blocks : 0;
+}
+
+static inline void totals_add(struct totals *t, const struct totals *more)
+{
+	t->allocated_bytes += more->allocated_bytes;
+	t->allocated_blocks += more->allocated_blocks;
+	t->freed_bytes += more->freed_bytes;
+	t->freed_blocks += more->freed_blocks;
+}
+
+#endif

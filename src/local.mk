@@ -1,0 +1,1 @@
+memtop_SOURCES += src/main.c

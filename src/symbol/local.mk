@@ -1,0 +1,3 @@
+noinst_LIBRARIES += libsymbol.a
+libsymbol_a_SOURCES =
+libsymbol_a_SOURCES += src/symbol/symbol.c

@@ -1,0 +1,5 @@
+# Every test speaks TAP. tests/<room>/local.mk add their own.
+include tests/unit/local.mk
+include tests/targets/local.mk
+include tests/bpf/local.mk
+include tests/screens/local.mk

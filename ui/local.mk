@@ -1,0 +1,3 @@
+noinst_LIBRARIES += libui.a
+libui_a_SOURCES =
+libui_a_SOURCES += ui/ui.c
