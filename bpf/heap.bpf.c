@@ -12,8 +12,9 @@
  * stack pointer, or when its return address is no longer the trampoline that return probes put
  * there. Everything in flight is in the thread's own slot of `threads`: nobody else writes it.
  *
- * Each function has its programs in three forms, of which the loader takes one: enter and exit as
- * two probes, or session, one program for both. None needs the kernel's BTF but the last.
+ * Which function was entered is told by the cookie of its probe (enum abi_kind). The loader takes
+ * either allocate_enter and allocate_exit, two probes, or allocate_session, one program for both;
+ * only that one needs the kernel's BTF.
  */
 #include "registers.bpf.h"
 #include "types.bpf.h"
@@ -271,17 +272,6 @@ static __always_inline u64 return_address_of(struct pt_regs *context)
 #define return_address_of(context) register_link(context)
 #endif
 
-static __always_inline int enter(struct pt_regs *context, u32 kind, u64 size, u64 address)
-{
-	return call_enter(register_sp(context), register_frame(context), size, address,
-			  return_address_of(context) << 8 | kind);
-}
-
-static __always_inline int leave(struct pt_regs *context, u32 kind)
-{
-	return call_exit(register_sp_at_entry(context), register_result(context), kind);
-}
-
 /* The product as malloc families take it: too large to be had where it does not fit. */
 static __always_inline u64 product(u64 count, u64 size)
 {
@@ -292,40 +282,64 @@ static __always_inline u64 product(u64 count, u64 size)
 	return size > most ? ~0ull : count * size;
 }
 
-/* The three forms of a function's programs. `size` and `address` are expressions of `context`. */
-#define ALLOCATOR(name, kind, size, address)                      \
-	SEC("uprobe") int name##_enter(struct pt_regs *context)   \
-	{                                                         \
-		return enter(context, kind, size, address);       \
-	}                                                         \
-	SEC("uretprobe") int name##_exit(struct pt_regs *context) \
-	{                                                         \
-		return leave(context, kind);                      \
-	}                                                         \
-	SEC("uprobe") int name##_session(struct pt_regs *context) \
-	{                                                         \
-		if (bpf_session_is_return())                      \
-			return leave(context, kind);              \
-		return enter(context, kind, size, address);       \
+/* Takes the arguments apart as the function that was entered takes them. */
+static __always_inline int enter(struct pt_regs *context, u32 kind)
+{
+	u64 a0 = register_argument0(context);
+	u64 a1 = register_argument1(context);
+	u64 a2 = register_argument2(context);
+	u64 size = a0, address = 0;
+
+	switch (kind) {
+	case ABI_KIND_CALLOC:
+		size = product(a0, a1);
+		break;
+	case ABI_KIND_REALLOC:
+		size = a1;
+		address = a0;
+		break;
+	case ABI_KIND_REALLOCARRAY:
+		size = product(a1, a2);
+		address = a0;
+		break;
+	case ABI_KIND_MEMALIGN:
+	case ABI_KIND_ALIGNED_ALLOC:
+		size = a1;
+		break;
+	case ABI_KIND_POSIX_MEMALIGN:
+		size = a2;
+		address = a0;
+		break;
 	}
+	return call_enter(register_sp(context), register_frame(context), size, address,
+			  return_address_of(context) << 8 | kind);
+}
 
-#define A0 register_argument0(context)
-#define A1 register_argument1(context)
-#define A2 register_argument2(context)
+static __always_inline int leave(struct pt_regs *context, u32 kind)
+{
+	return call_exit(register_sp_at_entry(context), register_result(context), kind);
+}
 
-ALLOCATOR(malloc, ABI_KIND_MALLOC, A0, 0)
-ALLOCATOR(calloc, ABI_KIND_CALLOC, product(A0, A1), 0)
-ALLOCATOR(realloc, ABI_KIND_REALLOC, A1, A0)
-ALLOCATOR(reallocarray, ABI_KIND_REALLOCARRAY, product(A1, A2), A0)
-ALLOCATOR(memalign, ABI_KIND_MEMALIGN, A1, 0)
-ALLOCATOR(aligned_alloc, ABI_KIND_ALIGNED_ALLOC, A1, 0)
-ALLOCATOR(posix_memalign, ABI_KIND_POSIX_MEMALIGN, A2, A0)
-ALLOCATOR(valloc, ABI_KIND_VALLOC, A0, 0)
-ALLOCATOR(pvalloc, ABI_KIND_PVALLOC, A0, 0)
+SEC("uprobe") int allocate_enter(struct pt_regs *context)
+{
+	return enter(context, bpf_get_attach_cookie(context));
+}
+
+SEC("uretprobe") int allocate_exit(struct pt_regs *context)
+{
+	return leave(context, bpf_get_attach_cookie(context));
+}
+
+SEC("uprobe") int allocate_session(struct pt_regs *context)
+{
+	u32 kind = bpf_get_attach_cookie(context);
+
+	return bpf_session_is_return() ? leave(context, kind) : enter(context, kind);
+}
 
 SEC("uprobe") int free_enter(struct pt_regs *context)
 {
-	return call_free(register_sp(context), A0);
+	return call_free(register_sp(context), register_argument0(context));
 }
 
 /* Does nothing: what remains is the cost of the trap itself. */
