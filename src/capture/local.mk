@@ -5,3 +5,6 @@ libcapture_a_SOURCES = \
 	src/capture/heap.c src/capture/heap.h \
 	src/capture/ledger.c src/capture/ledger.h \
 	src/capture/probes.c src/capture/probes.h
+libcapture_a_SOURCES += \
+	src/capture/cost.c src/capture/cost.h \
+	src/capture/sites.c src/capture/sites.h
