@@ -25,12 +25,12 @@
 #include <unistd.h>
 
 /* Between ticks: often enough to let go of a target within 300 ms. */
-#define WATCH_MS 100
+#define WATCH_MS  100
 #define CANARY_MS 150
 /* Over the budget in so many looks one after the other: a single one may be a hiccup. */
 #define OVER_BUDGET_LOOKS 2
-#define REASON_SIZE 160
-#define MODULES_NS 1000000000ull
+#define REASON_SIZE	  160
+#define MODULES_NS	  1000000000ull
 
 struct live {
 	struct source source;
@@ -258,8 +258,7 @@ static int enter_heap(struct live *live, bool ask_canary, char *error, size_t si
 		return status;
 	status = calibrate_traps(kind, &traps);
 	if (status) {
-		snprintf(error, size, "probes do not work on memtop itself: %s",
-			 strerror(-status));
+		snprintf(error, size, "probes do not work on memtop itself: %s", strerror(-status));
 		goto out;
 	}
 	status = open_heap(live, &points, kind, monotonic_ns(), error, size);
@@ -270,9 +269,10 @@ static int enter_heap(struct live *live, bool ask_canary, char *error, size_t si
 	if (ask_canary && !isnan(live->options.budget_percent)) {
 		status = project_cost(live, &projected);
 		if (!status && projected > live->options.budget_percent) {
-			snprintf(error, size,
-				 "heap would cost the busiest thread %.0f%%, over the budget of %.0f%%",
-				 projected, live->options.budget_percent);
+			snprintf(
+				error, size,
+				"heap would cost the busiest thread %.0f%%, over the budget of %.0f%%",
+				projected, live->options.budget_percent);
 			status = 1;
 		}
 	}
@@ -319,8 +319,7 @@ static void govern(struct live *live, uint64_t now_ns)
 	struct overhead overhead;
 	char why[96];
 
-	if (!live->heap || isnan(live->options.budget_percent) ||
-	    live->options.level == LEVEL_HEAP)
+	if (!live->heap || isnan(live->options.budget_percent) || live->options.level == LEVEL_HEAP)
 		return;
 	cost_meter_sample(live->cost, live->heap, now_ns, &overhead);
 	if (!(overhead.worst_thread_percent > live->options.budget_percent)) {
@@ -641,8 +640,8 @@ int live_open(const struct live_options *options, struct source **ret, char *err
 	status = choose_level(live, error, size);
 	if (status)
 		goto failed;
-	if (options->kernel &&
-	    kernel_side_open(options->pid, &live->kernel, error, size) && !*live->reason)
+	if (options->kernel && kernel_side_open(options->pid, &live->kernel, error, size) &&
+	    !*live->reason)
 		give_reason(live, "no kernel side: %s", error);
 	live->attached_ns = monotonic_ns();
 	update_modules(live, live->attached_ns);
