@@ -25,3 +25,4 @@ tests_unit_test_util_SOURCES = tests/unit/test_util.c
 tests_unit_test_util_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_util_LDADD = libutil.a $(CMOCKA_LIBS) -lpthread
 endif
+include tests/unit/capture.mk
