@@ -1,10 +1,10 @@
 /*
  * What the target truly holds, per allocating call.
  *
- * Every allocation of the target goes through svc_malloc() and its kin. They are always inlined, so
- * the call that reaches the allocator stands in the function that asked for memory. The call goes
- * to a thunk (ledger_calls.c) which stores the return address it was called with and jumps to the
- * allocator: the word on the stack that malloc() finds at its entry is the very word stored, so the
+ * Every allocation of the target goes through svc_malloc() and its kin. They are macros, so the
+ * call that reaches the allocator stands in the function that asked for memory. It goes to a thunk
+ * (ledger_calls.c) which stores the return address it was called with and jumps to the allocator:
+ * the word on the stack that malloc() finds at its entry is the very word stored, so the
  * ledger's return address is exact by construction, whatever the compiler made of the caller.
  *
  * A block is booked to the call that allocated it, with the size requested. A realloc is a free of
@@ -77,62 +77,63 @@ void ledger_sum(const char *function, struct ledger_totals *ret);
  */
 int ledger_write(const char *path, const char *members);
 
-#define LEDGER_INLINE static inline __attribute__((always_inline))
+/*
+ * Macros, not inline functions: debug information must name the function that asked for memory,
+ * and its line, for the allocating call.
+ */
+#define svc_malloc(size)                                                            \
+	({                                                                          \
+		size_t size_ = (size);                                              \
+		void *address_;                                                     \
+		void *block_ = ledger_call_malloc(size_, &address_);                \
+                                                                                    \
+		ledger_allocated(block_, size_, LEDGER_MALLOC, address_, __func__); \
+		block_;                                                             \
+	})
 
-LEDGER_INLINE void *ledger_malloc(size_t size, const char *function)
-{
-	void *address;
-	void *block = ledger_call_malloc(size, &address);
-
-	ledger_allocated(block, size, LEDGER_MALLOC, address, function);
-	return block;
-}
-
-LEDGER_INLINE void *ledger_calloc(size_t count, size_t size, const char *function)
-{
-	void *address;
-	void *block = ledger_call_calloc(count, size, &address);
-
-	ledger_allocated(block, count * size, LEDGER_CALLOC, address, function);
-	return block;
-}
+#define svc_calloc(count, size)                                                             \
+	({                                                                                  \
+		size_t count_ = (count), size_ = (size);                                    \
+		void *address_;                                                             \
+		void *block_ = ledger_call_calloc(count_, size_, &address_);                \
+                                                                                            \
+		ledger_allocated(block_, count_ *size_, LEDGER_CALLOC, address_, __func__); \
+		block_;                                                                     \
+	})
 
 /* Out of the table before the allocator can hand the old address to another thread. */
-LEDGER_INLINE void *ledger_realloc(void *old, size_t size, const char *function)
-{
-	struct ledger_block taken = ledger_take(old);
-	void *address;
-	void *block = ledger_call_realloc(old, size, &address);
+#define svc_realloc(old, size)                                                       \
+	({                                                                           \
+		void *old_ = (old);                                                  \
+		size_t size_ = (size);                                               \
+		struct ledger_block taken_ = ledger_take(old_);                      \
+		void *address_;                                                      \
+		void *block_ = ledger_call_realloc(old_, size_, &address_);          \
+                                                                                     \
+		ledger_allocated(block_, size_, LEDGER_REALLOC, address_, __func__); \
+		ledger_freed(&taken_);                                               \
+		block_;                                                              \
+	})
 
-	ledger_allocated(block, size, LEDGER_REALLOC, address, function);
-	ledger_freed(&taken);
-	return block;
-}
+#define svc_posix_memalign(alignment, size)                                                 \
+	({                                                                                  \
+		size_t size_ = (size);                                                      \
+		void *address_, *block_ = NULL;                                             \
+                                                                                            \
+		if (ledger_call_posix_memalign(&block_, (alignment), size_, &address_))     \
+			block_ = NULL;                                                      \
+		ledger_allocated(block_, size_, LEDGER_POSIX_MEMALIGN, address_, __func__); \
+		block_;                                                                     \
+	})
 
-LEDGER_INLINE void *ledger_posix_memalign(size_t alignment, size_t size, const char *function)
-{
-	void *address;
-	void *block = NULL;
-
-	if (ledger_call_posix_memalign(&block, alignment, size, &address))
-		block = NULL;
-	ledger_allocated(block, size, LEDGER_POSIX_MEMALIGN, address, function);
-	return block;
-}
-
-LEDGER_INLINE void *ledger_aligned_alloc(size_t alignment, size_t size, const char *function)
-{
-	void *address;
-	void *block = ledger_call_aligned_alloc(alignment, size, &address);
-
-	ledger_allocated(block, size, LEDGER_ALIGNED_ALLOC, address, function);
-	return block;
-}
-
-#define svc_malloc(size)		    ledger_malloc(size, __func__)
-#define svc_calloc(count, size)		    ledger_calloc(count, size, __func__)
-#define svc_realloc(old, size)		    ledger_realloc(old, size, __func__)
-#define svc_posix_memalign(alignment, size) ledger_posix_memalign(alignment, size, __func__)
-#define svc_aligned_alloc(alignment, size)  ledger_aligned_alloc(alignment, size, __func__)
+#define svc_aligned_alloc(alignment, size)                                                 \
+	({                                                                                 \
+		size_t size_ = (size);                                                     \
+		void *address_;                                                            \
+		void *block_ = ledger_call_aligned_alloc((alignment), size_, &address_);   \
+                                                                                           \
+		ledger_allocated(block_, size_, LEDGER_ALIGNED_ALLOC, address_, __func__); \
+		block_;                                                                    \
+	})
 
 #endif

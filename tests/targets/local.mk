@@ -54,10 +54,18 @@ tests_targets_perception_service_fp_LDFLAGS = $(perception_ldflags) -pie
 tests_targets_perception_service_fp_LDADD = tests/targets/libpipeline_fp.so \
 	tests/targets/libdecode_fp.so
 
+# Preloaded by the test: counts by itself what the ledger claims.
+check_PROGRAMS += tests/targets/witness.so
+tests_targets_witness_so_SOURCES = tests/targets/witness.c
+tests_targets_witness_so_CFLAGS = $(perception_cflags) -fPIC -fno-builtin
+tests_targets_witness_so_LDFLAGS = -fno-sanitize=all -pthread -shared
+TESTS += tests/targets/test_perception.py
+
 perception: $(perception_normal) $(perception_fp)
 else
 perception:
 	@echo 'perception: jpeglib.h not found: apt-get install libjpeg-dev (or run ./bootstrap build)' >&2
 	@exit 1
 endif
+EXTRA_DIST += tests/targets/test_perception.py
 .PHONY: perception

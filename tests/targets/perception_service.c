@@ -43,14 +43,15 @@ static void *model_load(uint64_t bytes)
 	return last;
 }
 
-static void ledger_dump(struct service *service, unsigned int number)
+/* 0, or -1 where the ledger could not be written, which it has reported. */
+static int ledger_dump(struct service *service, unsigned int number)
 {
 	const char *path = service->options.ledger;
 	char members[512];
 	int err;
 
 	if (!path)
-		return;
+		return 0;
 	/* libjpeg's objects live inside jpeg_decode_frame() only: none between two frames. */
 	snprintf(members, sizeof(members),
 		 "\"pid\":%d,\n\"number\":%u,\n\"cameras\":%u,\n"
@@ -63,9 +64,11 @@ static void ledger_dump(struct service *service, unsigned int number)
 		 (unsigned long long)atomic_load(&service->pipes),
 		 (unsigned long long)atomic_load(&service->socketpairs));
 	err = ledger_write(path, members);
-	if (err)
-		dprintf(STDERR_FILENO, "perception_service: cannot write %s: %s\n", path,
-			strerrordesc_np(-err));
+	if (!err)
+		return 0;
+	dprintf(STDERR_FILENO, "perception_service: cannot write %s: %s\n", path,
+		strerrordesc_np(-err));
+	return -1;
 }
 
 static void quiesce(struct service *service)
@@ -112,12 +115,14 @@ static void end_time(double seconds, struct timespec *ret)
 	}
 }
 
-static void serve(struct service *service, const sigset_t *set)
+/* The exit status. */
+static int serve(struct service *service, const sigset_t *set)
 {
 	const struct timespec *limit = NULL;
 	bool started = false, go = !service->options.wait;
 	struct timespec end;
 	unsigned int dumps = 0;
+	int err;
 
 	for (;;) {
 		int number = go ? SIGUSR1 : next_signal(set, limit);
@@ -133,9 +138,9 @@ static void serve(struct service *service, const sigset_t *set)
 			continue;
 		}
 		quiesce(service);
-		ledger_dump(service, ++dumps);
+		err = ledger_dump(service, ++dumps);
 		if (number != SIGUSR2)
-			return;
+			return err ? 1 : 0;
 	}
 }
 
@@ -192,6 +197,5 @@ int main(int argc, char **argv)
 	ledger_mark_ready();
 	if (service.options.wait)
 		print_ready();
-	serve(&service, &set);
-	return 0;
+	return serve(&service, &set);
 }
