@@ -130,21 +130,41 @@ def ledger_adds_up(directory):
         assert len(set(addresses)) == len(addresses)
 
 
-def a_witness_agrees_with_the_ledger(directory):
+def run_witnessed(directory, frames, name):
+    """The ledger, and the four counters by return address as the preloaded witness saw them."""
     witness = os.path.join(directory, "witness")
-    preload = {"LD_PRELOAD": os.path.abspath(os.path.join(TARGETS, "witness.so")),
-               "WITNESS_FILE": witness}
+    ledger = run_frames(directory, frames, name=name,
+                        env={"LD_PRELOAD": os.path.abspath(os.path.join(TARGETS, "witness.so")),
+                             "WITNESS_FILE": witness})
+    seen = {}
+    with open(witness, encoding="ascii") as file:
+        for line in file:
+            address, *counts = line.split()
+            seen[int(address, 16)] = [int(count) for count in counts]
+    return ledger, seen
+
+
+def a_witness_agrees_with_the_ledger(directory):
     for name, _, _ in BUILDS:
-        ledger = run_frames(directory, 70, name=name, env=preload)
-        seen = {}
-        with open(witness, encoding="ascii") as file:
-            for line in file:
-                address, *counts = line.split()
-                seen[int(address, 16)] = [int(count) for count in counts]
+        ledger, seen = run_witnessed(directory, 70, name)
         assert len(ledger["sites"]) >= 40
         for site in ledger["sites"]:
             truth = seen[int(site["return_address"], 16)]
             assert truth == [site[key] for key in COUNTERS[:4]], (site, truth)
+
+
+def nothing_outside_the_ledger_stays(directory):
+    """What libjpeg and libc hold does not depend on the frames made: libjpeg_live is 0."""
+    outside = []
+    for frames in (7, 140):
+        ledger, seen = run_witnessed(directory, frames, "perception_service")
+        known = {int(site["return_address"], 16) for site in ledger["sites"]}
+        others = [counts for address, counts in seen.items() if address not in known]
+        assert sum(counts[1] for counts in others) > 5 * 6 * frames, "libjpeg was not seen"
+        outside.append((sum(counts[0] - counts[2] for counts in others),
+                        sum(counts[1] - counts[3] for counts in others)))
+        assert ledger["libjpeg_live"] == {"bytes": 0, "blocks": 0}
+    assert outside[0] == outside[1], outside
 
 
 def honest_traffic_is_heavy_and_varied(directory):
@@ -307,7 +327,8 @@ def a_ledger_that_cannot_be_written_is_told(directory):
     assert done.returncode == 1, done
 
 
-TESTS = (ledger_adds_up, a_witness_agrees_with_the_ledger, honest_traffic_is_heavy_and_varied,
+TESTS = (ledger_adds_up, a_witness_agrees_with_the_ledger,
+         nothing_outside_the_ledger_stays, honest_traffic_is_heavy_and_varied,
          one_frame_in_seven_leaks, nothing_else_grows, the_cache_fills_and_stays_full,
          fixed_stays_flat, bad_every_zero_means_none, modules_and_offsets_are_right,
          signals_quiesce_and_resume, kernel_memory_is_kept, start_rss_is_held_and_touched,
