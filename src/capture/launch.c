@@ -9,6 +9,7 @@
  */
 #include "capture/launch.h"
 
+#include "capture/elfimage.h"
 #include "capture/elfsyms.h"
 #include "capture/procmaps.h"
 #include "util/cleanup.h"
@@ -89,6 +90,24 @@ static int read_memory(pid_t pid, uint64_t address, void *bytes, size_t size)
 	return pread(fd, bytes, size, address) == (ssize_t)size ? 0 : -EIO;
 }
 
+/* Where a function that a mapped file exports is in the child; 0 if it does not. */
+static uint64_t exported_address(pid_t pid, const struct mapping *mapping, const char *name)
+{
+	_cleanup_close_ int fd = procmaps_open_file(pid, mapping);
+	struct elf_functions functions = {0};
+	struct elf_image image = {0};
+	uint64_t bias, address = 0;
+
+	if (fd < 0 || elf_image_read(fd, &image))
+		return 0;
+	if (elf_image_bias(&image, mapping->start, mapping->offset, &bias) &&
+	    !elf_functions_find(fd, ELF_TABLE_DYNAMIC, &name, 1, &functions) && functions.count)
+		address = functions.data[0].address + bias;
+	elf_functions_deinit(&functions);
+	elf_image_deinit(&image);
+	return address;
+}
+
 /* Where the loader's hook is; 0 for a static program, which has none. */
 static uint64_t find_hook(pid_t pid)
 {
@@ -99,7 +118,7 @@ static uint64_t find_hook(pid_t pid)
 		return 0;
 	for (size_t i = 0; i < maps.count && !hook; i++)
 		if (maps.data[i].perms[2] == 'x' && maps.data[i].inode)
-			hook = elfsyms_address(pid, &maps.data[i], LOADER_HOOK);
+			hook = exported_address(pid, &maps.data[i], LOADER_HOOK);
 	procmaps_deinit(&maps);
 	return hook;
 }

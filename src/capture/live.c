@@ -17,6 +17,8 @@
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +60,9 @@ struct live {
 	uint64_t heap_losses[ABI_LOSS_COUNT]; /* of books that ended */
 	unsigned generation;
 	uint64_t attached_ns;
-	bool ended; /* the final snapshot was given */
+	bool execed;  /* another program runs: the next snapshot is this generation's last */
+	bool restart; /* that was given: the next read begins a generation */
+	bool ended;   /* the final snapshot was given */
 };
 
 static uint64_t monotonic_ns(void)
@@ -184,6 +188,21 @@ static double stepped_share(const struct probe_points *points)
 	return busy ? (double)stepped / busy : 0;
 }
 
+static int find_points(struct live *live, struct probe_points *ret, char *error, size_t size)
+{
+	struct procmaps maps;
+	int status = procmaps_read(live->options.pid, &maps);
+
+	if (status) {
+		snprintf(error, size, "cannot read /proc/%d/maps: %s", live->options.pid,
+			 strerror(-status));
+		return status;
+	}
+	status = allocators_find(live->options.pid, &maps, ret, error, size);
+	procmaps_deinit(&maps);
+	return status;
+}
+
 static int open_heap(struct live *live, const struct probe_points *points, enum probe_kind kind,
 		     uint64_t now_ns, char *error, size_t size)
 {
@@ -199,7 +218,7 @@ static int open_heap(struct live *live, const struct probe_points *points, enum 
 				      .offset = point->probe_offset,
 				      .cookie = point->function->kind};
 
-		if (point->function->shape == ALLOCATOR_FREE)
+		if (point->function->shape == SHAPE_FREE)
 			freeing[probes.freeing_count++] = probe;
 		else
 			allocating[probes.allocating_count++] = probe;
@@ -253,7 +272,7 @@ static int enter_heap(struct live *live, bool ask_canary, char *error, size_t si
 	status = probe_permission(error, size);
 	if (status)
 		return status;
-	status = probe_points_find(live->options.pid, &points, error, size);
+	status = find_points(live, &points, error, size);
 	if (status)
 		return status;
 	status = calibrate_traps(kind, &traps);
@@ -336,10 +355,29 @@ static void govern(struct live *live, uint64_t now_ns)
 
 /* --- the watch ------------------------------------------------------------------------------ */
 
+/*
+ * After an exec the probes would go on in the new program, whose blocks are none of this book's: it
+ * is closed at once, and read() begins a new one.
+ */
+static void notice_exec(struct live *live)
+{
+	struct target_identity now;
+
+	if (live->execed || live->restart || target_identity_read(live->options.pid, &now) ||
+	    target_identity_compare(&live->identity, &now) != TARGET_EXECED)
+		return;
+	live->execed = true;
+	if (live->heap)
+		freeze_heap(live, monotonic_ns());
+}
+
 static void look(struct live *live)
 {
 	uint64_t now_ns = monotonic_ns();
 
+	notice_exec(live);
+	if (live->execed || live->restart)
+		return;
 	govern(live, now_ns);
 	if (live->heap)
 		ledger_tick(heap_ledger(live->heap), now_ns);
@@ -458,6 +496,53 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 	ret->sites = live->sites.samples.data;
 }
 
+/* An empty book: what was seen before is not continued. */
+static void new_generation(struct live *live, uint64_t now_ns)
+{
+	sites_clear(&live->sites);
+	memset(live->heap_losses, 0, sizeof(live->heap_losses));
+	live->generation++;
+	live->attached_ns = now_ns;
+	*live->reason = '\0';
+}
+
+/* Enters the level asked for, or under `auto` the highest that can be had. */
+static int choose_level(struct live *live, char *error, size_t size)
+{
+	bool automatic = live->options.level == LEVEL_AUTO;
+	int status;
+
+	live->level = LEVEL_RSS;
+	if (live->options.level == LEVEL_RSS)
+		return 0;
+	if (live->options.level == LEVEL_PAGES) {
+		snprintf(error, size, "level pages is not part of this version; use heap or rss");
+		return -EOPNOTSUPP;
+	}
+	status = enter_heap(live, automatic, error, size);
+	if (status && automatic) {
+		give_reason(live, "%s", error);
+		return 0;
+	}
+	if (!status)
+		live->level = LEVEL_HEAP;
+	return status;
+}
+
+/* A new program runs in the process: its own books, at the level that was asked for. */
+static void restart(struct live *live, uint64_t now_ns)
+{
+	char error[REASON_SIZE];
+
+	live->restart = live->execed = false;
+	target_identity_read(live->options.pid, &live->identity);
+	new_generation(live, now_ns);
+	update_modules(live, now_ns);
+	if (choose_level(live, error, sizeof(error)))
+		give_reason(live, "%s", error);
+	update_modules(live, monotonic_ns());
+}
+
 static int live_read(struct source *source, uint64_t now_ns, struct snapshot *ret)
 {
 	struct live *live = (struct live *)source;
@@ -465,9 +550,14 @@ static int live_read(struct source *source, uint64_t now_ns, struct snapshot *re
 	if (live->ended)
 		return -ESRCH;
 	pthread_mutex_lock(&live->lock);
+	if (live->restart)
+		restart(live, now_ns);
+	notice_exec(live);
 	fill(live, now_ns, ret);
 	if (live->target.status != TARGET_RUNNING)
 		ret->final = live->ended = true;
+	else if (live->execed)
+		ret->final = live->restart = true;
 	pthread_mutex_unlock(&live->lock);
 	return 0;
 }
@@ -488,16 +578,6 @@ static int live_cohorts(struct source *source, size_t index, struct cohorts *ret
 	}
 	pthread_mutex_unlock(&live->lock);
 	return error;
-}
-
-/* An empty book: what was seen before is not continued. */
-static void new_generation(struct live *live, uint64_t now_ns)
-{
-	sites_clear(&live->sites);
-	memset(live->heap_losses, 0, sizeof(live->heap_losses));
-	live->generation++;
-	live->attached_ns = now_ns;
-	*live->reason = '\0';
 }
 
 static int live_set_level(struct source *source, enum level level)
@@ -576,29 +656,6 @@ static const struct source_ops live_ops = {
 	.wait_fd = live_wait_fd,
 	.close = live_close,
 };
-
-/* Enters the level asked for, or under `auto` the highest that can be had. */
-static int choose_level(struct live *live, char *error, size_t size)
-{
-	bool automatic = live->options.level == LEVEL_AUTO;
-	int status;
-
-	live->level = LEVEL_RSS;
-	if (live->options.level == LEVEL_RSS)
-		return 0;
-	if (live->options.level == LEVEL_PAGES) {
-		snprintf(error, size, "level pages is not part of this version; use heap or rss");
-		return -EOPNOTSUPP;
-	}
-	status = enter_heap(live, automatic, error, size);
-	if (status && automatic) {
-		give_reason(live, "%s", error);
-		return 0;
-	}
-	if (!status)
-		live->level = LEVEL_HEAP;
-	return status;
-}
 
 static int open_target(struct live *live, char *error, size_t size)
 {
