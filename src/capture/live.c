@@ -93,21 +93,26 @@ static int compare_tids(const void *a, const void *b)
 static void reclaim_threads(struct live *live)
 {
 	VEC(pid_t) tids = {0};
+	unsigned slots = heap_ledger(live->heap)->sizes.threads;
+	uint32_t *before = xcalloc(slots, sizeof(*before));
 	struct dirent *entry;
 	char path[64];
 	DIR *tasks;
 
+	heap_thread_ids(live->heap, before);
 	snprintf(path, sizeof(path), "/proc/%d/task", live->options.pid);
 	tasks = opendir(path);
 	if (!tasks)
-		return;
+		goto out;
 	while ((entry = readdir(tasks)))
 		if (entry->d_name[0] != '.')
 			*vec_push(&tids) = atoi(entry->d_name);
 	closedir(tasks);
 	qsort(tids.data, tids.count, sizeof(*tids.data), compare_tids);
-	heap_reclaim_threads(live->heap, tids.data, tids.count);
+	heap_reclaim_threads(live->heap, before, tids.data, tids.count);
 	vec_deinit(&tids);
+out:
+	free(before);
 }
 
 static void update_modules(struct live *live, uint64_t now_ns)
