@@ -342,12 +342,6 @@ SEC("uprobe") int free_enter(struct pt_regs *context)
 	return call_free(register_sp(context), register_argument0(context));
 }
 
-/* Does nothing: what remains is the cost of the trap itself. */
-SEC("uprobe") int trap_empty(struct pt_regs *context)
-{
-	return 0;
-}
-
 /* Only counts calls, for the projection of what watching them would cost. */
 SEC("uprobe") int count_enter(struct pt_regs *context)
 {

@@ -31,8 +31,9 @@ struct judgment {
 	double one_in;	      /* leaking: 1 block in so many is never freed; NAN = all */
 	uint64_t level_bytes; /* filling: where it ends; sawtooth: where it returns to; burst: step
 			       */
-	uint64_t since_unix_ns; /* burst: when */
-	double due_s;		/* warming-up: seconds until it can be judged */
+	uint64_t since_unix_ns;	  /* burst: when */
+	double due_s;		  /* warming-up: seconds until it can be judged */
+	double explained_percent; /* unexplained: how much of the growth is */
 };
 
 struct site_stats {

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "core/losses.h"
+
+#include <stddef.h>
+
+const struct loss losses[ABI_LOSS_COUNT] = {
+	[ABI_LOSS_LIVE_TABLE_FULL] =
+		{
+			.name = "live_table_full",
+			.meaning = "a new block found no room in the table of live blocks and is "
+				   "in no total",
+			.remedy = "give memtop more memory (its cgroup or the system is short of "
+				  "it), or watch at level pages",
+		},
+	[ABI_LOSS_SITE_TABLE_FULL] =
+		{
+			.name = "site_table_full",
+			.meaning = "a new call stack found no room in the table of sites; its "
+				   "blocks are booked at the unknown site",
+			.remedy = "attach anew, so that only the call stacks in use now take "
+				  "room",
+		},
+	[ABI_LOSS_STACK_TRUNCATED] =
+		{
+			.name = "stack_truncated",
+			.meaning = "a call stack ends before its outermost frame; its innermost "
+				   "frames, bytes and blocks are right",
+			.remedy = "build the module where it ends with unwind tables "
+				  "(-fasynchronous-unwind-tables) or frame pointers",
+			.booked = true,
+		},
+	[ABI_LOSS_RETURN_MISSED] =
+		{
+			.name = "return_missed",
+			.meaning = "a call to the allocator was never seen to return; what it "
+				   "gave out is in no total",
+			.remedy = "expected where a longjmp, an exception or the end of a thread "
+				  "leaves an allocator call; else report it",
+		},
+	[ABI_LOSS_NESTING_TOO_DEEP] =
+		{
+			.name = "nesting_too_deep",
+			.meaning = "too many allocator calls were in flight in one thread; the "
+				   "innermost is in no total",
+			.remedy = "look for an allocator hook or signal handler that allocates "
+				  "without end",
+		},
+	[ABI_LOSS_EVENT_LOST] =
+		{
+			.name = "event_lost",
+			.meaning = "the kernel skipped a program of memtop, so one event was not "
+				   "seen",
+			.remedy = "switch other tracers of the same target off; kernel tracepoints "
+				  "can miss events that happen inside of others",
+		},
+	[ABI_LOSS_THREAD_TABLE_FULL] =
+		{
+			.name = "thread_table_full",
+			.meaning = "the calling thread found no slot in the table of threads; its "
+				   "event was not booked",
+			.remedy = "the target has more threads than memtop made room for at the "
+				  "attach: attach anew",
+		},
+	[ABI_LOSS_FREE_MISSED] =
+		{
+			.name = "free_missed",
+			.meaning = "an address was given out again though its free was not seen; "
+				   "the old block was booked as freed then",
+			.remedy = "the target frees by a function that is not probed: name its "
+				  "allocator",
+		},
+	[ABI_LOSS_ADDRESS_TOO_WIDE] =
+		{
+			.name = "address_too_wide",
+			.meaning = "a block lies at an address of 52 bits or more and is in no "
+				   "total",
+			.remedy = "run the target without five-level page tables or memory "
+				  "tagging, or watch at level pages",
+		},
+	[ABI_LOSS_SIZE_TOO_LARGE] =
+		{
+			.name = "size_too_large",
+			.meaning = "a block of 64G or more is in no total",
+			.remedy = "blocks this large are mappings: look at the maps side",
+		},
+};
+
+uint64_t losses_total(const uint64_t counts[ABI_LOSS_COUNT])
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < ABI_LOSS_COUNT; i++)
+		if (!losses[i].booked)
+			total += counts[i];
+	return total;
+}
