@@ -39,10 +39,10 @@ LEDGER_ARRAY(caches, struct abi_cache);
 
 const volatile unsigned int cfg_cache_mask = 0;
 /* Where the preemption count is, seen from the CPU's run queue; 0 = not known. */
-const volatile s64 cfg_preempt_count_from_rq = 0;
+const volatile long long cfg_preempt_count_from_rq = 0;
 /* Code of the kernel's uprobe machinery. */
-const volatile u64 cfg_uprobe_text_start = 0;
-const volatile u64 cfg_uprobe_text_end = 0;
+const volatile unsigned long long cfg_uprobe_text_start = 0;
+const volatile unsigned long long cfg_uprobe_text_end = 0;
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -81,9 +81,16 @@ static __always_inline int is_own(u64 call_site, u64 gfp)
 	       (call_site < cfg_uprobe_text_start || call_site >= cfg_uprobe_text_end);
 }
 
-/* Index of the call site among the raw frames; 0 where it is not (then they are all kept). */
-static __always_inline u32 find_call_site(const struct abi_thread *thread, u64 call_site)
+/*
+ * Index of the call site among the raw frames of `cpu`; 0 where it is not (then they are all kept).
+ * A function of its own, so that the verifier follows its caller once and not for every index.
+ */
+__noinline u32 find_call_site(u32 cpu, u64 call_site)
 {
+	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &cpu);
+
+	if (!thread)
+		return 0;
 	for (u32 i = 0; i < INNER_FRAMES; i++)
 		if (thread->frames[i] == call_site)
 			return i;
@@ -91,44 +98,50 @@ static __always_inline u32 find_call_site(const struct abi_thread *thread, u64 c
 }
 
 /*
- * The kernel stack from the allocator's caller outwards, into the CPU's element; returns its hash.
- * The frames inside of it, of the tracepoint and of this program, are cut off.
+ * Cuts the first `skip` of the `raw` frames of `cpu` off and returns the hash of what is left.
  */
-static __always_inline u64 capture(void *ctx, struct abi_thread *thread, u64 call_site)
+__noinline u64 cut_frames(u32 cpu, u32 raw, u32 skip)
 {
+	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &cpu);
 	u64 hash = 1;
-	u32 raw, skip, count;
-	long size;
+	u32 count = 0;
 
-	size = bpf_get_stack(ctx, thread->frames, ABI_MAX_FRAMES * sizeof(u64), 0);
-	raw = size > 0 ? size / sizeof(u64) : 0;
-	skip = find_call_site(thread, call_site);
-	count = 0;
+	if (!thread)
+		return 0;
 	for (u32 i = 0; i < ABI_MAX_FRAMES; i++) {
-		u32 from = (i + skip) & (ABI_MAX_FRAMES - 1);
 		u64 frame;
 
 		if (i + skip >= raw)
 			break;
-		frame = read_once(thread->frames[from]);
+		frame = read_once(thread->frames[(i + skip) & (ABI_MAX_FRAMES - 1)]);
 		write_once(thread->frames[i], frame);
 		hash = hash_mix(hash, frame);
 		count = i + 1;
 	}
-	if (!count) {
-		write_once(thread->frames[0], call_site);
-		hash = hash_mix(hash, call_site);
-		count = 1;
-	}
 	thread->frame_count = count;
-	thread->truncated = raw >= ABI_MAX_FRAMES - 1;
 	return hash;
 }
 
-/* Keeps the cache's name for user space: the site knows only its address. */
-static __always_inline void remember_cache(struct kmem_cache *cache)
+/*
+ * The kernel stack from the allocator's caller outwards, into the CPU's element; returns its hash.
+ * The frames inside of it, of the tracepoint and of this program, are cut off.
+ */
+static __always_inline u64 capture(void *ctx, struct abi_thread *thread, u32 cpu, u64 call_site)
 {
-	u64 address = (u64)cache;
+	long size = bpf_get_stack(ctx, thread->frames, ABI_MAX_FRAMES * sizeof(u64), 0);
+	u32 raw = size > 0 ? size / sizeof(u64) : 0;
+
+	if (!raw) {
+		write_once(thread->frames[0], call_site);
+		raw = 1;
+	}
+	thread->truncated = raw >= ABI_MAX_FRAMES - 1;
+	return cut_frames(cpu, raw, find_call_site(cpu, call_site));
+}
+
+/* Keeps the cache's name for user space: the site knows only its address. */
+static __always_inline void remember_cache(u64 address, const char *name)
+{
 	u32 home = (address * HASH_MULTIPLIER) >> 40;
 
 	for (u32 probe = 0; probe < CACHE_PROBES; probe++) {
@@ -142,7 +155,7 @@ static __always_inline void remember_cache(struct kmem_cache *cache)
 		if (!seen)
 			seen = __sync_val_compare_and_swap(&entry->cache, 0, address);
 		if (!seen) {
-			bpf_probe_read_kernel_str(entry->name, sizeof(entry->name), cache->name);
+			bpf_probe_read_kernel_str(entry->name, sizeof(entry->name), name);
 			return;
 		}
 		if (seen == address)
@@ -174,17 +187,20 @@ static __always_inline void book_own(void *ctx, u64 call_site, u64 address, u64 
 {
 	u32 cpu = bpf_get_smp_processor_id();
 	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &cpu);
-	u64 hash;
+	u64 hash, cache_address;
 
 	if (!thread || __sync_val_compare_and_swap(&thread->depth, 0, 1)) {
 		loss_count(ABI_LOSS_EVENT_LOST);
 		return;
 	}
 	__sync_fetch_and_add(&thread->events, 1);
-	hash = capture(ctx, thread, call_site);
+	hash = capture(ctx, thread, cpu, call_site);
+	/* By way of memory: the verifier takes no sums of kernel pointers. */
+	write_once(thread->window[0], (u64)cache);
+	cache_address = read_once(thread->window[0]);
 	if (cache)
-		remember_cache(cache);
-	book_allocation(address, size, site_find(cpu, hash, (u64)cache, ABI_KIND_SLAB));
+		remember_cache(cache_address, cache->name);
+	book_allocation(address, size, site_find(cpu, hash, cache_address, ABI_KIND_SLAB));
 	write_once(thread->depth, 0);
 }
 
