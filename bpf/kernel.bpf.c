@@ -6,7 +6,8 @@
  * The target's are the allocations made in process context while one of its threads runs. Those
  * made in an interrupt that happened to hit it are not, nor are those of the machinery behind
  * memtop's own uprobes, as far as that machinery itself calls the allocator (what it has the rest
- * of the kernel allocate, such as the mapping of its out-of-line area, cannot be told apart here).
+ * of the kernel allocate, such as the mapping of its out-of-line area, cannot be told apart here),
+ * nor what the allocator takes for slabs of its own.
  *
  * A block leaves when anyone frees it, or when anyone is given its address again: some frees (in
  * bulk, by the RCU batches of kfree_rcu()) have no tracepoint, and then this is all that is ever
@@ -31,18 +32,22 @@ struct {
 LEDGER_ARRAY(implicit_frees, u64); /* by site */
 LEDGER_ARRAY(caches, struct abi_cache);
 
-#define GFP_DIRECT_RECLAIM  0x400u     /* may sleep: so not in an interrupt */
-#define CONTEXT_INTERRUPTED 0x00ff0100 /* NMI, hard interrupt, serving a soft interrupt */
-#define ZERO_SIZE_POINTER   16	       /* what kmalloc(0) gives */
-#define INNER_FRAMES	    12	       /* the call site is among the first so many frames */
-#define CACHE_PROBES	    8
+#define GFP_DIRECT_RECLAIM   0x400u	/* may sleep: so not in an interrupt */
+#define CONTEXT_INTERRUPTED  0x00ff0100 /* NMI, hard interrupt, serving a soft interrupt */
+#define ZERO_SIZE_POINTER    16		/* what kmalloc(0) gives */
+#define INNER_FRAMES	     12		/* the call site is among the first so many frames */
+#define CACHE_PROBES	     8
+#define KERNEL_SKIPPED_TEXTS 4
 
 const volatile unsigned int cfg_cache_mask = 0;
 /* Where the preemption count is, seen from the CPU's run queue; 0 = not known. */
 const volatile long long cfg_preempt_count_from_rq = 0;
-/* Code of the kernel's uprobe machinery. */
-const volatile unsigned long long cfg_uprobe_text_start = 0;
-const volatile unsigned long long cfg_uprobe_text_end = 0;
+/*
+ * Code whose own allocations are not the target's: the uprobe machinery, and the slab allocator's
+ * for its slabs. Written by user space, at any time.
+ */
+unsigned long long skipped_text_start[KERNEL_SKIPPED_TEXTS];
+unsigned long long skipped_text_end[KERNEL_SKIPPED_TEXTS];
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -71,14 +76,23 @@ static __always_inline int interrupted(struct task_struct *task, u64 gfp)
 	return (count & CONTEXT_INTERRUPTED) != 0;
 }
 
+static __always_inline int is_skipped(u64 call_site)
+{
+#pragma unroll
+	for (u32 i = 0; i < KERNEL_SKIPPED_TEXTS; i++)
+		if (call_site >= read_once(skipped_text_start[i]) &&
+		    call_site < read_once(skipped_text_end[i]))
+			return 1;
+	return 0;
+}
+
 static __always_inline int is_own(u64 call_site, u64 gfp)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct abi_control *control = control_get();
 
 	return control && (u32)task->tgid == control->tgid && read_once(control->tracking) &&
-	       !interrupted(task, gfp) &&
-	       (call_site < cfg_uprobe_text_start || call_site >= cfg_uprobe_text_end);
+	       !interrupted(task, gfp) && !is_skipped(call_site);
 }
 
 /*
