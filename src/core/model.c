@@ -6,7 +6,7 @@
  * all of them together are not more than the RSS.
  *
  * Within a generation index i of the snapshot stays the same site, so tracks and stats are arrays
- * beside it. A new generation empties them; the graph and the line of the RSS go on.
+ * beside it. A new generation empties them; the graph goes on.
  */
 #include "core/model.h"
 
@@ -44,8 +44,7 @@ struct site_track {
 /* Weights that turn the values of the recent scale into their slope of least squares. */
 struct weights {
 	uint64_t from_ns;
-	double slots[TRACK_POINTS];
-	double now;
+	double slots[TRACK_POINTS]; /* of the difference to the value of now */
 	bool known;
 };
 
@@ -116,6 +115,7 @@ static void start_generation(struct model *model, const struct snapshot *snapsho
 	model->tracks.count = model->stats.count = 0;
 	model->marks.count = 0;
 	memset(&model->baseline, 0, sizeof(model->baseline));
+	memset(&model->timeline, 0, sizeof(model->timeline));
 	memset(&model->walk, 0, sizeof(model->walk));
 	memset(model->side_before, 0, sizeof(model->side_before));
 	memset(model->picture.sides, 0, sizeof(model->picture.sides));
@@ -139,7 +139,6 @@ static void weights_take(struct weights *weights, const struct timeline *timelin
 	if (!(squares > 0))
 		return;
 	weights->known = true;
-	weights->now = -mean / squares;
 	/* The window is the newest run of slots before now, in their order. */
 	for (size_t i = 0, slot = timeline->next[SCALE_RECENT] + TRACK_POINTS; i + 1 < count; i++) {
 		do
@@ -154,7 +153,7 @@ static void weights_take(struct weights *weights, const struct timeline *timelin
 static double slope_of(const struct model *model, const struct weights *weights,
 		       const struct site_track *track, const double *values, double current)
 {
-	double slope = weights->now * current;
+	double slope = 0;
 
 	if (!weights->known)
 		return NAN;
@@ -169,7 +168,7 @@ static double slope_of(const struct model *model, const struct weights *weights,
 		return trend_fit(points, count).slope;
 	}
 	for (unsigned i = 0; i < TRACK_POINTS; i++)
-		slope += weights->slots[i] * values[i];
+		slope += weights->slots[i] * (values[i] - current);
 	return slope;
 }
 
