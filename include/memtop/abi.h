@@ -153,13 +153,24 @@ struct abi_thread {
 	__mt_u64 window[ABI_WINDOW_WORDS + 8];
 };
 
-/* Written by user space, read by the programs; one element. */
+/*
+ * Written by user space, read by the programs; one element. Cohort 0 is never given out, so that no
+ * block's value is 0.
+ */
 struct abi_control {
 	__mt_u64 epoch;
 	__mt_u64 trampoline; /* address that return probes leave on stacks; 0 = not known yet */
 	__mt_u32 cohort_now;
 	__mt_u32 tracking; /* 0: only frees are booked (attach and detach) */
+	__mt_u32 tgid;	   /* the target */
+	__mt_u32 reserved;
 	__mt_u8 cohort_row[ABI_COHORTS];
+};
+
+/* The name of a kernel slab cache, by its address. */
+struct abi_cache {
+	__mt_u64 cache; /* 0 = slot free */
+	char name[48];	/* empty until it is known */
 };
 
 /* Losses and counts that belong to no site; one element, only added to. */

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The heap book: probes on the entry points of an allocator.
+ *
+ * A call that may allocate is booked at its return, by its outermost probed frame, with the size
+ * and the stack that it was entered with. A call that may free takes the old block out of the table
+ * at its entry, before the allocator can hand the address to another thread, and puts it back if
+ * the call fails.
+ *
+ * A call in flight is known by the stack pointer it was entered with. It is dead (its function was
+ * left by longjmp or an exception) once its thread enters or leaves a probed function with a higher
+ * stack pointer, or when its return address is no longer the trampoline that return probes put
+ * there. Everything in flight is in the thread's own slot of `threads`: nobody else writes it.
+ *
+ * Which function was entered is told by the cookie of its probe (enum abi_kind). The loader takes
+ * either allocate_enter and allocate_exit, two probes, or allocate_session, one program for both;
+ * only that one needs the kernel's BTF.
+ */
+#include "registers.bpf.h"
+#include "types.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct abi_thread);
+} threads SEC(".maps");
+
+#include "ledger.bpf.h"
+#include "unwind.bpf.h"
+
+#define THREAD_PROBES 16
+#define NO_THREAD     (~0u)
+
+const volatile unsigned int cfg_thread_mask = 0;
+
+extern bool bpf_session_is_return(void) __ksym __weak;
+
+char LICENSE[] SEC("license") = "GPL";
+
+/*
+ * Slot of the calling thread, NO_THREAD if it is not the target's or there is no room. Only the
+ * thread itself claims a slot for its tid, so looking everywhere first is enough to have just one.
+ */
+static __always_inline u32 thread_slot(void)
+{
+	u64 ids = bpf_get_current_pid_tgid();
+	u32 tid = (u32)ids;
+	u32 home = (tid * (u32)0x9E3779B1u) >> 12;
+	struct abi_control *control = control_get();
+
+	if (!control || ids >> 32 != control->tgid)
+		return NO_THREAD;
+	for (u32 claim = 0; claim < 2; claim++) {
+		for (u32 probe = 0; probe < THREAD_PROBES; probe++) {
+			u32 slot = (home + probe) & cfg_thread_mask;
+			struct abi_thread *thread = bpf_map_lookup_elem(&threads, &slot);
+
+			if (!thread)
+				return NO_THREAD;
+			if (read_once(thread->tid) == tid)
+				return slot;
+			if (claim && !__sync_val_compare_and_swap(&thread->tid, 0, tid)) {
+				thread->depth = 0;
+				return slot;
+			}
+		}
+	}
+	loss_count(ABI_LOSS_THREAD_TABLE_FULL);
+	return NO_THREAD;
+}
+
+/* A realloc that took its block out of the table and did not succeed: the block is as it was. */
+static __always_inline void put_back(const struct abi_inflight *call)
+{
+	if (!call->old_value)
+		return;
+	if (live_insert(call->address, call->old_value))
+		book_free(call->old_value);
+}
+
+/* Is the call still in flight? Its return address is the trampoline's as long as it is. */
+static __always_inline int call_alive(const struct abi_inflight *call)
+{
+	struct abi_control *control = control_get();
+	u64 word = 0;
+
+	if (!control || bpf_probe_read_user(&word, sizeof(word), (void *)call->sp))
+		return 0;
+	if (control->trampoline)
+		return word == control->trampoline;
+	return word != call->return_address;
+}
+
+/* Drops the calls that the thread left without returning; returns how many are still in flight. */
+static __always_inline u32 drop_dead(struct abi_thread *thread, u64 sp)
+{
+	u32 depth = thread->depth;
+
+	for (u32 i = 0; i < ABI_MAX_INFLIGHT; i++) {
+		struct abi_inflight *call;
+
+		if (!depth || depth > ABI_MAX_INFLIGHT)
+			break;
+		call = &thread->inflight[(depth - 1) & (ABI_MAX_INFLIGHT - 1)];
+		if ((s64)(call->sp - sp) >= 0)
+			break;
+		loss_count(ABI_LOSS_RETURN_MISSED);
+		put_back(call);
+		depth--;
+	}
+	thread->depth = depth;
+	return depth;
+}
+
+/* The call below which a function entered at `sp` runs, or NULL; a dead one is dropped. */
+static __always_inline struct abi_inflight *outer_call(struct abi_thread *thread, u64 sp)
+{
+	u32 depth = drop_dead(thread, sp);
+
+	for (u32 i = 0; i < ABI_MAX_INFLIGHT; i++) {
+		struct abi_inflight *call;
+
+		if (!depth || depth > ABI_MAX_INFLIGHT)
+			break;
+		call = &thread->inflight[(depth - 1) & (ABI_MAX_INFLIGHT - 1)];
+		if (call_alive(call))
+			return call;
+		loss_count(ABI_LOSS_RETURN_MISSED);
+		put_back(call);
+		depth--;
+		thread->depth = depth;
+	}
+	return 0;
+}
+
+/*
+ * A function that may allocate was entered. `address` is the block that it may free (realloc), or
+ * where it puts the result (posix_memalign).
+ */
+__noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_return)
+{
+	u32 kind = kind_and_return & 0xff;
+	u64 return_address = kind_and_return >> 8;
+	struct abi_control *control = control_get();
+	u32 slot = thread_slot();
+	struct abi_inflight *call;
+	struct abi_thread *thread;
+	u32 depth;
+
+	if (slot == NO_THREAD || !control)
+		return 0;
+	thread = bpf_map_lookup_elem(&threads, &slot);
+	if (!thread)
+		return 0;
+	thread->events++;
+	if (!read_once(control->tracking))
+		return 0;
+	if (thread->depth && outer_call(thread, sp))
+		return 0;
+	depth = thread->depth;
+	if (depth >= ABI_MAX_INFLIGHT) {
+		loss_count(ABI_LOSS_NESTING_TOO_DEEP);
+		return 0;
+	}
+	call = &thread->inflight[depth & (ABI_MAX_INFLIGHT - 1)];
+	call->sp = sp;
+	call->return_address = return_address;
+	call->size = size;
+	call->address = address;
+	call->kind = kind;
+	call->old_value = 0;
+	if (kind == ABI_KIND_REALLOC || kind == ABI_KIND_REALLOCARRAY)
+		call->old_value = address ? live_remove(address) : 0;
+	call->site = site_find(slot, stack_walk(slot, return_address, sp, fp), 0, kind);
+	if (thread->truncated)
+		loss_count(ABI_LOSS_STACK_TRUNCATED);
+	thread->depth = depth + 1;
+	return 0;
+}
+
+/* What a realloc did to the old block. */
+static __always_inline void finish_old_block(const struct abi_inflight *call, u64 result)
+{
+	struct abi_counters *c = counters_get();
+
+	if (!call->address)
+		return;
+	/* NULL for a size of 0 means freed (glibc); for any other size the block is untouched. */
+	if (!result && call->size) {
+		put_back(call);
+		return;
+	}
+	if (call->old_value)
+		book_free(call->old_value);
+	else if (c)
+		__sync_fetch_and_add(&c->before_attach_frees, 1);
+}
+
+/* A function that may allocate returns `result`; `sp` is the one it was entered with. */
+__noinline int call_exit(u64 sp, u64 result, u32 kind)
+{
+	u32 slot = thread_slot();
+	struct abi_inflight *call;
+	struct abi_thread *thread;
+	u32 depth;
+
+	if (slot == NO_THREAD)
+		return 0;
+	thread = bpf_map_lookup_elem(&threads, &slot);
+	if (!thread)
+		return 0;
+	depth = drop_dead(thread, sp);
+	if (!depth || depth > ABI_MAX_INFLIGHT)
+		return 0;
+	call = &thread->inflight[(depth - 1) & (ABI_MAX_INFLIGHT - 1)];
+	/* Not taken at its entry: nested in another call, or entered before the attach. */
+	if (call->sp != sp || call->kind != kind)
+		return 0;
+	thread->depth = depth - 1;
+	if (kind == ABI_KIND_POSIX_MEMALIGN) {
+		if (result || bpf_probe_read_user(&result, sizeof(result), (void *)call->address))
+			return 0;
+	} else if (kind == ABI_KIND_REALLOC || kind == ABI_KIND_REALLOCARRAY) {
+		finish_old_block(call, result);
+	}
+	if (result)
+		book_allocation(result, call->size, call->site);
+	return 0;
+}
+
+__noinline int call_free(u64 sp, u64 address)
+{
+	struct abi_counters *c = counters_get();
+	u32 slot = thread_slot();
+	struct abi_inflight *outer;
+	struct abi_thread *thread;
+	u64 value;
+
+	if (slot == NO_THREAD || !c)
+		return 0;
+	thread = bpf_map_lookup_elem(&threads, &slot);
+	if (!thread)
+		return 0;
+	thread->events++;
+	if (!address)
+		return 0;
+	if (thread->depth) {
+		outer = outer_call(thread, sp);
+		/* A realloc that frees its old block by calling free: the realloc books it. */
+		if (outer && outer->address == address)
+			return 0;
+	}
+	value = live_remove(address);
+	if (value)
+		book_free(value);
+	else
+		__sync_fetch_and_add(&c->before_attach_frees, 1);
+	return 0;
+}
+
+#if RETURN_ADDRESS_ON_STACK
+static __always_inline u64 return_address_of(struct pt_regs *context)
+{
+	u64 address = 0;
+
+	bpf_probe_read_user(&address, sizeof(address), (void *)register_sp(context));
+	return address;
+}
+#else
+#define return_address_of(context) register_link(context)
+#endif
+
+/* The product as malloc families take it: too large to be had where it does not fit. */
+static __always_inline u64 product(u64 count, u64 size)
+{
+	u64 most = count ? ~0ull / count : ~0ull;
+
+	/* Keeps clang from making it a 128-bit multiplication, which BPF does not have. */
+	asm volatile("" : "+r"(most));
+	return size > most ? ~0ull : count * size;
+}
+
+/* Takes the arguments apart as the function that was entered takes them. */
+static __always_inline int enter(struct pt_regs *context, u32 kind)
+{
+	u64 a0 = register_argument0(context);
+	u64 a1 = register_argument1(context);
+	u64 a2 = register_argument2(context);
+	u64 size = a0, address = 0;
+
+	switch (kind) {
+	case ABI_KIND_CALLOC:
+		size = product(a0, a1);
+		break;
+	case ABI_KIND_REALLOC:
+		size = a1;
+		address = a0;
+		break;
+	case ABI_KIND_REALLOCARRAY:
+		size = product(a1, a2);
+		address = a0;
+		break;
+	case ABI_KIND_MEMALIGN:
+	case ABI_KIND_ALIGNED_ALLOC:
+		size = a1;
+		break;
+	case ABI_KIND_POSIX_MEMALIGN:
+		size = a2;
+		address = a0;
+		break;
+	}
+	return call_enter(register_sp(context), register_frame(context), size, address,
+			  return_address_of(context) << 8 | kind);
+}
+
+static __always_inline int leave(struct pt_regs *context, u32 kind)
+{
+	return call_exit(register_sp_at_entry(context), register_result(context), kind);
+}
+
+SEC("uprobe") int allocate_enter(struct pt_regs *context)
+{
+	return enter(context, bpf_get_attach_cookie(context));
+}
+
+SEC("uretprobe") int allocate_exit(struct pt_regs *context)
+{
+	return leave(context, bpf_get_attach_cookie(context));
+}
+
+SEC("uprobe") int allocate_session(struct pt_regs *context)
+{
+	u32 kind = bpf_get_attach_cookie(context);
+
+	return bpf_session_is_return() ? leave(context, kind) : enter(context, kind);
+}
+
+SEC("uprobe") int free_enter(struct pt_regs *context)
+{
+	return call_free(register_sp(context), register_argument0(context));
+}
+
+/* Only counts calls, for the projection of what watching them would cost. */
+SEC("uprobe") int count_enter(struct pt_regs *context)
+{
+	u32 slot = thread_slot();
+	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &slot);
+
+	if (slot != NO_THREAD && thread)
+		thread->events++;
+	return 0;
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "capture/calibrate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ROUNDS 15
+#define CALLS  60
+
+/*
+ * Functions whose first instruction is known: one that the kernel emulates, one that it has to
+ * single-step.
+ */
+void calibrate_emulated(void);
+void calibrate_returning(void);
+void calibrate_stepped(void);
+#define FUNCTION(name, code)                                                             \
+	".type " #name ",@function\n.globl " #name "\n" #name ": " code "\n.size " #name \
+	",.-" #name "\n"
+#if defined(__x86_64__)
+__asm__(".text\n" FUNCTION(calibrate_emulated, "push %rbp\n pop %rbp\n ret")
+		FUNCTION(calibrate_returning, "push %rbp\n pop %rbp\n ret")
+			FUNCTION(calibrate_stepped, "test %rdi,%rdi\n ret"));
+#elif defined(__aarch64__)
+__asm__(".text\n" FUNCTION(calibrate_emulated, "nop\n ret")
+		FUNCTION(calibrate_returning, "nop\n ret")
+			FUNCTION(calibrate_stepped, "add x9,x9,#1\n ret"));
+#endif
+
+/* Offset in memtop's file of a function of its own. */
+static int own_offset(void (*function)(void), uint64_t *ret)
+{
+	uint64_t address = (uintptr_t)function, start, end, offset;
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[4096 + 256];
+	int error = -ENOENT;
+
+	if (!maps)
+		return -errno;
+	while (error && fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64, &start, &end, &offset) !=
+		    3)
+			continue;
+		if (address < start || address >= end)
+			continue;
+		*ret = address - start + offset;
+		error = 0;
+	}
+	fclose(maps);
+	return error;
+}
+
+static double now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1e9 + now.tv_nsec;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double difference = *(const double *)a - *(const double *)b;
+
+	return difference < 0 ? -1 : difference > 0;
+}
+
+/* Median over rounds of the time of one call. */
+static double time_call(void (*function)(void))
+{
+	double rounds[ROUNDS];
+
+	for (int i = 0; i < ROUNDS; i++) {
+		double start = now_ns();
+
+		for (int j = 0; j < CALLS; j++)
+			function();
+		rounds[i] = (now_ns() - start) / CALLS;
+	}
+	qsort(rounds, ROUNDS, sizeof(*rounds), compare);
+	return rounds[ROUNDS / 2];
+}
+
+/* The kind of a probe at an entry alone: sessions have both. */
+static enum probe_kind entry_kind(enum probe_kind kind)
+{
+	return kind == PROBE_SESSION ? PROBE_MULTI : kind;
+}
+
+static int measure(void (*function)(void), enum probe_kind kind, bool returns, double *ret)
+{
+	struct probe probe = {.path = "/proc/self/exe"};
+	/* Links end with the process: taking them out one by one would cost a grace period each. */
+	size_t link_count = 0;
+	int program, error, links[2];
+	double bare;
+
+	error = own_offset(function, &probe.offset);
+	if (error)
+		return error;
+	if (!returns || kind != PROBE_SESSION)
+		kind = entry_kind(kind);
+	program = probe_load_empty(kind);
+	if (program < 0)
+		return program;
+	bare = time_call(function);
+	error = probes_attach(program, kind, false, getpid(), &probe, 1, links, &link_count);
+	if (!error && returns && kind != PROBE_SESSION)
+		error = probes_attach(program, kind, true, getpid(), &probe, 1, links, &link_count);
+	if (!error)
+		*ret = time_call(function) - bare;
+	return error;
+}
+
+static int measure_all(enum probe_kind kind, struct trap_costs *ret)
+{
+	int error = measure(calibrate_emulated, kind, false, &ret->entry_ns);
+
+	if (!error)
+		error = measure(calibrate_returning, kind, true, &ret->entry_return_ns);
+	if (!error)
+		error = measure(calibrate_stepped, kind, false, &ret->single_step_ns);
+	return error;
+}
+
+struct answer {
+	int error;
+	struct trap_costs costs;
+};
+
+/*
+ * The grandchild: measures, answers, and takes all the time it needs for taking its probes out,
+ * which waits for the kernel's grace periods.
+ */
+static _Noreturn void answer_and_exit(enum probe_kind kind, int fd)
+{
+	struct answer answer = {0};
+
+	answer.error = measure_all(kind, &answer.costs);
+	if (write(fd, &answer, sizeof(answer)) != sizeof(answer))
+		_exit(1);
+	_exit(0);
+}
+
+int calibrate_traps(enum probe_kind kind, struct trap_costs *ret)
+{
+	struct answer answer = {0};
+	int ends[2];
+	ssize_t got;
+	pid_t child;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return -errno;
+	child = fork();
+	if (!child) {
+		if (!fork())
+			answer_and_exit(kind, ends[1]);
+		_exit(0);
+	}
+	close(ends[1]);
+	if (child > 0)
+		while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+			;
+	do {
+		got = child > 0 ? read(ends[0], &answer, sizeof(answer)) : -1;
+	} while (got < 0 && child > 0 && errno == EINTR);
+	close(ends[0]);
+	if (got != sizeof(answer))
+		return -ECHILD; /* it did not survive its own probes */
+	*ret = answer.costs;
+	return answer.error;
+}

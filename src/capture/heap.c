@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "capture/heap.h"
+
+#include "bpf/heap.skel.h"
+#include "util/alloc.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+struct heap {
+	struct heap_bpf *skeleton;
+	struct ledger ledger;
+	enum probe_kind kind;
+	pid_t pid;
+	struct probe *probes; /* allocating ones first; paths are owned */
+	size_t allocating_count, count;
+	int *links;
+	size_t link_count;
+};
+
+/* The kind of programs that stand at entries alone. */
+static enum probe_kind entry_kind(const struct heap *heap)
+{
+	return heap->kind == PROBE_SESSION ? PROBE_MULTI : heap->kind;
+}
+
+static void choose_programs(struct heap *heap)
+{
+	struct heap_bpf *s = heap->skeleton;
+	bool session = heap->kind == PROBE_SESSION;
+
+	bpf_program__set_autoload(s->progs.allocate_session, session);
+	bpf_program__set_autoload(s->progs.allocate_enter, !session);
+	bpf_program__set_autoload(s->progs.allocate_exit, !session);
+	probe_prepare_program(s->progs.allocate_session, PROBE_SESSION);
+	probe_prepare_program(s->progs.allocate_enter, entry_kind(heap));
+	probe_prepare_program(s->progs.allocate_exit, entry_kind(heap));
+	probe_prepare_program(s->progs.free_enter, entry_kind(heap));
+	probe_prepare_program(s->progs.count_enter, entry_kind(heap));
+}
+
+static void copy_probes(struct heap *heap, const struct heap_probes *probes)
+{
+	heap->allocating_count = probes->allocating_count;
+	heap->count = probes->allocating_count + probes->freeing_count;
+	heap->probes = xcalloc(heap->count, sizeof(*heap->probes));
+	/* A perf uprobe needs a link each, and entries and returns are apart. */
+	heap->links = xcalloc(heap->count * 2, sizeof(*heap->links));
+	for (size_t i = 0; i < heap->count; i++) {
+		heap->probes[i] = i < heap->allocating_count ?
+					  probes->allocating[i] :
+					  probes->freeing[i - heap->allocating_count];
+		heap->probes[i].path = xstrdup(heap->probes[i].path);
+	}
+}
+
+static int load(struct heap *heap, const struct ledger_sizes *sizes, uint64_t now_ns)
+{
+	struct heap_bpf *s = heap->skeleton;
+	int error;
+
+	s->rodata->cfg_bucket_mask = sizes->buckets - 1;
+	s->rodata->cfg_site_mask = sizes->sites - 1;
+	s->rodata->cfg_thread_mask = sizes->threads - 1;
+	choose_programs(heap);
+	error = ledger_size_maps(s->obj, sizes);
+	if (!error)
+		error = heap_bpf__load(s);
+	if (!error)
+		error = ledger_init(&heap->ledger, s->obj, sizes, now_ns);
+	if (!error)
+		heap->ledger.control->tgid = heap->pid;
+	return error;
+}
+
+int heap_open(pid_t pid, enum probe_kind kind, const struct heap_probes *probes,
+	      const struct ledger_sizes *sizes, uint64_t now_ns, struct heap **ret, char *error,
+	      size_t size)
+{
+	struct heap *heap;
+	int status;
+
+	if (kind == PROBE_KIND_COUNT) {
+		snprintf(error, size, "this kernel has no uprobes (CONFIG_UPROBE_EVENTS)");
+		return -EOPNOTSUPP;
+	}
+	heap = xcalloc(1, sizeof(*heap));
+	heap->pid = pid;
+	heap->kind = kind;
+	copy_probes(heap, probes);
+	heap->skeleton = heap_bpf__open();
+	status = heap->skeleton ? load(heap, sizes, now_ns) : -errno;
+	if (status) {
+		snprintf(error, size, "cannot load the heap programs: %s%s", strerror(-status),
+			 status == -EPERM ? " (needs root, or CAP_BPF and CAP_PERFMON)" : "");
+		heap_close(heap);
+		return status;
+	}
+	*ret = heap;
+	return 0;
+}
+
+void heap_close(struct heap *heap)
+{
+	if (!heap)
+		return;
+	heap_detach(heap);
+	ledger_deinit(&heap->ledger);
+	heap_bpf__destroy(heap->skeleton);
+	for (size_t i = 0; i < heap->count; i++)
+		free((char *)heap->probes[i].path);
+	free(heap->probes);
+	free(heap->links);
+	free(heap);
+}
+
+static int attach(struct heap *heap, const struct bpf_program *program, enum probe_kind kind,
+		  bool returns, const struct probe *probes, size_t count)
+{
+	return probes_attach(bpf_program__fd(program), kind, returns, heap->pid, probes, count,
+			     heap->links, &heap->link_count);
+}
+
+static int attach_all(struct heap *heap)
+{
+	struct heap_bpf *s = heap->skeleton;
+	const struct probe *allocating = heap->probes;
+	const struct probe *freeing = heap->probes + heap->allocating_count;
+	size_t count = heap->allocating_count;
+	int error;
+
+	error = attach(heap, s->progs.free_enter, entry_kind(heap), false, freeing,
+		       heap->count - count);
+	if (error)
+		return error;
+	if (heap->kind == PROBE_SESSION)
+		return attach(heap, s->progs.allocate_session, PROBE_SESSION, false, allocating,
+			      count);
+	/* Returns first: an entry seen is then never without its return. */
+	error = attach(heap, s->progs.allocate_exit, heap->kind, true, allocating, count);
+	if (!error)
+		error = attach(heap, s->progs.allocate_enter, heap->kind, false, allocating, count);
+	return error;
+}
+
+int heap_attach(struct heap *heap)
+{
+	int error = attach_all(heap);
+
+	if (error) {
+		heap_detach(heap);
+		return error;
+	}
+	/*
+	 * Books open only now that every probe stands: a block that was taken before could leave
+	 * through a realloc that was not watched yet.
+	 */
+	__atomic_store_n(&heap->ledger.control->tracking, 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+int heap_attach_counters(struct heap *heap)
+{
+	int error = attach(heap, heap->skeleton->progs.count_enter, entry_kind(heap), false,
+			   heap->probes, heap->count);
+
+	if (error)
+		heap_detach(heap);
+	return error;
+}
+
+void heap_detach(struct heap *heap)
+{
+	if (heap->ledger.control)
+		__atomic_store_n(&heap->ledger.control->tracking, 0, __ATOMIC_RELEASE);
+	probes_detach(heap->links, &heap->link_count);
+}
+
+struct ledger *heap_ledger(struct heap *heap)
+{
+	return &heap->ledger;
+}
+
+void heap_set_trampoline(struct heap *heap, uint64_t address)
+{
+	__atomic_store_n(&heap->ledger.control->trampoline, address, __ATOMIC_RELEASE);
+}
+
+static bool is_among(const pid_t *tids, size_t count, pid_t tid)
+{
+	size_t low = 0;
+
+	while (low < count) {
+		size_t middle = low + (count - low) / 2;
+
+		if (tids[middle] == tid)
+			return true;
+		if (tids[middle] < tid)
+			low = middle + 1;
+		else
+			count = middle;
+	}
+	return false;
+}
+
+void heap_thread_ids(const struct heap *heap, uint32_t *ret)
+{
+	for (unsigned i = 0; i < heap->ledger.sizes.threads; i++)
+		ret[i] = __atomic_load_n(&heap->ledger.threads[i].tid, __ATOMIC_ACQUIRE);
+}
+
+void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t *tids,
+			  size_t count)
+{
+	for (unsigned i = 0; i < heap->ledger.sizes.threads; i++) {
+		struct abi_thread *thread = &heap->ledger.threads[i];
+
+		if (!before[i] || is_among(tids, count, before[i]))
+			continue;
+		thread->depth = 0;
+		thread->events = 0;
+		__atomic_store_n(&thread->tid, 0, __ATOMIC_RELEASE);
+	}
+}
+
+void heap_read_statistics(const struct heap *heap, struct heap_statistics *ret)
+{
+	const struct heap_bpf *s = heap->skeleton;
+	const struct {
+		const struct bpf_program *program;
+		uint64_t *runs;
+	} programs[] = {
+		{s->progs.allocate_session, &ret->allocating_runs},
+		{s->progs.allocate_enter, &ret->allocating_runs},
+		{s->progs.allocate_exit, &ret->allocating_runs},
+		{s->progs.free_enter, &ret->freeing_runs},
+	};
+
+	memset(ret, 0, sizeof(*ret));
+	for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++) {
+		struct bpf_prog_info info = {0};
+		uint32_t size = sizeof(info);
+		int fd = bpf_program__fd(programs[i].program);
+
+		if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size))
+			continue;
+		*programs[i].runs += info.run_cnt;
+		ret->run_time_ns += info.run_time_ns;
+		ret->missed += info.recursion_misses;
+	}
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The heap level: the allocator's probes and their ledger. Opening loads programs and tables and
+ * touches nothing of the target; attaching places the probes, closing takes them out.
+ */
+#ifndef MEMTOP_CAPTURE_HEAP_H
+#define MEMTOP_CAPTURE_HEAP_H
+
+#include "capture/calibrate.h"
+#include "capture/ledger.h"
+#include "capture/probes.h"
+
+struct heap;
+
+/* Where to probe. The cookie of an allocating function is its enum abi_kind. */
+struct heap_probes {
+	const struct probe *allocating;
+	size_t allocating_count;
+	const struct probe *freeing;
+	size_t freeing_count;
+};
+
+/* 0 or -errno with a line for the user in `error`. The probes are copied. */
+int heap_open(pid_t pid, enum probe_kind kind, const struct heap_probes *probes,
+	      const struct ledger_sizes *sizes, uint64_t now_ns, struct heap **ret, char *error,
+	      size_t size);
+void heap_close(struct heap *heap);
+
+/* Places the probes: frees first, then what allocates, and only then books are opened. */
+int heap_attach(struct heap *heap);
+/* Places programs that only count; take them out with heap_detach(). */
+int heap_attach_counters(struct heap *heap);
+void heap_detach(struct heap *heap);
+
+struct ledger *heap_ledger(struct heap *heap);
+
+/* The address that return probes leave on stacks, once it is known. */
+void heap_set_trampoline(struct heap *heap, uint64_t address);
+
+/*
+ * Frees the slots of threads that have ended: those that had one `before` the target's threads were
+ * listed and are not in that list (`tids`, sorted). One born since has its slot, and keeps it.
+ */
+void heap_thread_ids(const struct heap *heap, uint32_t *ret); /* an element for each slot */
+void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t *tids,
+			  size_t count);
+
+/* How often the kernel skipped a program, and what the programs took, since they were loaded. */
+struct heap_statistics {
+	uint64_t allocating_runs, freeing_runs; /* counted while run time is measured */
+	uint64_t run_time_ns;
+	uint64_t missed;
+};
+void heap_read_statistics(const struct heap *heap, struct heap_statistics *ret);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The sites of one generation, from all ledgers, as a snapshot shows them: append-only, with ids
+ * that are never given out again.
+ */
+#ifndef MEMTOP_CAPTURE_SITES_H
+#define MEMTOP_CAPTURE_SITES_H
+
+#include "capture/ledger.h"
+#include "core/modules.h"
+#include "util/strpool.h"
+#include "util/vec.h"
+
+/* Where a sample's numbers come from; side and slot in that side's ledger. */
+struct site_origin {
+	enum side side;
+	unsigned slot;
+};
+
+struct sites {
+	VEC(struct site_sample) samples;
+	VEC(struct site_origin) origins;
+	uint32_t last_id;	  /* rises over generations */
+	size_t seen[SIDE_COUNT];  /* sites of each ledger that are known already */
+	bool unknown[SIDE_COUNT]; /* the unknown site is among them */
+	struct strpool *strings;
+};
+
+/* Tells the cache's name of a kernel site and whether its frees are seen; NULL for other sides. */
+struct sites_describe {
+	const char *(*object)(void *context, const struct abi_site *site);
+	bool (*matched)(void *context, const struct abi_site *site);
+	void *context;
+};
+
+void sites_init(struct sites *sites);
+/* Forgets all sites and goes on with ids: a new generation. */
+void sites_clear(struct sites *sites);
+void sites_deinit(struct sites *sites);
+
+/* Adds what is new in the ledger of `side` and reads the totals of all of that side. */
+void sites_refresh(struct sites *sites, const struct ledger *ledger, enum side side,
+		   const struct modules *modules, const struct sites_describe *describe,
+		   uint64_t now_ns);
+
+#endif
