@@ -18,3 +18,4 @@ tests_unit_test_perception_LDFLAGS = -Wl,-rpath,'$$ORIGIN/../targets'
 tests_unit_test_perception_LDADD = tests/targets/libdecode.so $(CMOCKA_LIBS) -ljpeg
 endif
 endif
+include tests/unit/app.mk
