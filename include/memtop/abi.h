@@ -167,6 +167,12 @@ struct abi_control {
 	__mt_u8 cohort_row[ABI_COHORTS];
 };
 
+/* The name of a kernel slab cache, by its address. */
+struct abi_cache {
+	__mt_u64 cache; /* 0 = slot free */
+	char name[48];	/* empty until it is known */
+};
+
 /* Losses and counts that belong to no site; one element, only added to. */
 struct abi_counters {
 	__mt_u64 losses[ABI_LOSS_COUNT];

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kernel book: slab objects that the kernel allocated on the target's behalf, freed by whoever
+ * frees them.
+ *
+ * The target's are the allocations made in process context while one of its threads runs. Those
+ * made in an interrupt that happened to hit it are not, nor are those of the machinery behind
+ * memtop's own uprobes, as far as that machinery itself calls the allocator (what it has the rest
+ * of the kernel allocate, such as the mapping of its out-of-line area, cannot be told apart here),
+ * nor what the allocator takes for slabs of its own.
+ *
+ * A block leaves when anyone frees it, or when anyone is given its address again: some frees (in
+ * bulk, by the RCU batches of kfree_rcu()) have no tracepoint, and then this is all that is ever
+ * seen. Such an implicit free is counted by site, as the sign that frees of its cache are not seen.
+ * So every allocation and free of the whole machine costs a look-up; only the target's own cost a
+ * stack.
+ */
+#include "kernel_types.h"
+#include <bpf/bpf_core_read.h>
+
+/* One element per CPU: the stack being captured there. `depth` tells that one is. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct abi_thread);
+} threads SEC(".maps");
+
+#include "ledger.bpf.h"
+
+LEDGER_ARRAY(implicit_frees, u64); /* by site */
+LEDGER_ARRAY(caches, struct abi_cache);
+
+#define GFP_DIRECT_RECLAIM   0x400u	/* may sleep: so not in an interrupt */
+#define CONTEXT_INTERRUPTED  0x00ff0100 /* NMI, hard interrupt, serving a soft interrupt */
+#define ZERO_SIZE_POINTER    16		/* what kmalloc(0) gives */
+#define INNER_FRAMES	     12		/* the call site is among the first so many frames */
+#define CACHE_PROBES	     8
+#define KERNEL_SKIPPED_TEXTS 4
+
+const volatile unsigned int cfg_cache_mask = 0;
+/* Where the preemption count is, seen from the CPU's run queue; 0 = not known. */
+const volatile long long cfg_preempt_count_from_rq = 0;
+/*
+ * Code whose own allocations are not the target's: the uprobe machinery, and the slab allocator's
+ * for its slabs. Written by user space, at any time.
+ */
+unsigned long long skipped_text_start[KERNEL_SKIPPED_TEXTS];
+unsigned long long skipped_text_end[KERNEL_SKIPPED_TEXTS];
+
+char LICENSE[] SEC("license") = "GPL";
+
+static __always_inline u64 kernel_address(u64 pointer)
+{
+	return pointer & ((1ull << ABI_ADDRESS_BITS) - 1);
+}
+
+/*
+ * Is this an interrupt that hit `task`? What may sleep is not. For the rest the preemption count
+ * tells: it is at a fixed distance from the run queue of the CPU, to which the running task points.
+ */
+static __always_inline int interrupted(struct task_struct *task, u64 gfp)
+{
+	u32 count = 0;
+
+	if (gfp & GFP_DIRECT_RECLAIM)
+		return 0;
+	if (bpf_core_field_exists(task->thread_info.preempt_count))
+		return (task->thread_info.preempt_count & CONTEXT_INTERRUPTED) != 0;
+	if (!cfg_preempt_count_from_rq || !bpf_core_field_exists(task->se.cfs_rq->rq))
+		return 0;
+	if (bpf_probe_read_kernel(&count, sizeof(count),
+				  (void *)task->se.cfs_rq->rq + cfg_preempt_count_from_rq))
+		return 0;
+	return (count & CONTEXT_INTERRUPTED) != 0;
+}
+
+static __always_inline int is_skipped(u64 call_site)
+{
+#pragma unroll
+	for (u32 i = 0; i < KERNEL_SKIPPED_TEXTS; i++)
+		if (call_site >= read_once(skipped_text_start[i]) &&
+		    call_site < read_once(skipped_text_end[i]))
+			return 1;
+	return 0;
+}
+
+static __always_inline int is_own(u64 call_site, u64 gfp)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct abi_control *control = control_get();
+
+	return control && (u32)task->tgid == control->tgid && read_once(control->tracking) &&
+	       !interrupted(task, gfp) && !is_skipped(call_site);
+}
+
+/*
+ * Index of the call site among the raw frames of `cpu`; 0 where it is not (then they are all kept).
+ * A function of its own, so that the verifier follows its caller once and not for every index.
+ */
+__noinline u32 find_call_site(u32 cpu, u64 call_site)
+{
+	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &cpu);
+
+	if (!thread)
+		return 0;
+	for (u32 i = 0; i < INNER_FRAMES; i++)
+		if (thread->frames[i] == call_site)
+			return i;
+	return 0;
+}
+
+/*
+ * Cuts the first `skip` of the `raw` frames of `cpu` off and returns the hash of what is left.
+ */
+__noinline u64 cut_frames(u32 cpu, u32 raw, u32 skip)
+{
+	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &cpu);
+	u64 hash = 1;
+	u32 count = 0;
+
+	if (!thread)
+		return 0;
+	for (u32 i = 0; i < ABI_MAX_FRAMES; i++) {
+		u64 frame;
+
+		if (i + skip >= raw)
+			break;
+		frame = read_once(thread->frames[(i + skip) & (ABI_MAX_FRAMES - 1)]);
+		write_once(thread->frames[i], frame);
+		hash = hash_mix(hash, frame);
+		count = i + 1;
+	}
+	thread->frame_count = count;
+	return hash;
+}
+
+/*
+ * The kernel stack from the allocator's caller outwards, into the CPU's element; returns its hash.
+ * The frames inside of it, of the tracepoint and of this program, are cut off.
+ */
+static __always_inline u64 capture(void *ctx, struct abi_thread *thread, u32 cpu, u64 call_site)
+{
+	long size = bpf_get_stack(ctx, thread->frames, ABI_MAX_FRAMES * sizeof(u64), 0);
+	u32 raw = size > 0 ? size / sizeof(u64) : 0;
+
+	if (!raw) {
+		write_once(thread->frames[0], call_site);
+		raw = 1;
+	}
+	thread->truncated = raw >= ABI_MAX_FRAMES - 1;
+	return cut_frames(cpu, raw, find_call_site(cpu, call_site));
+}
+
+/* Keeps the cache's name for user space: the site knows only its address. */
+static __always_inline void remember_cache(u64 address, const char *name)
+{
+	u32 home = (address * HASH_MULTIPLIER) >> 40;
+
+	for (u32 probe = 0; probe < CACHE_PROBES; probe++) {
+		u32 slot = (home + probe) & cfg_cache_mask;
+		struct abi_cache *entry = bpf_map_lookup_elem(&caches, &slot);
+		u64 seen;
+
+		if (!entry)
+			return;
+		seen = read_once(entry->cache);
+		if (!seen)
+			seen = __sync_val_compare_and_swap(&entry->cache, 0, address);
+		if (!seen) {
+			bpf_probe_read_kernel_str(entry->name, sizeof(entry->name), name);
+			return;
+		}
+		if (seen == address)
+			return;
+	}
+}
+
+/* The address is given out: whatever was known to live there is gone. */
+static __always_inline void book_implicit_free(u64 address)
+{
+	u64 old = live_remove(address);
+	u32 site = abi_value_site(old);
+	u64 *count;
+
+	if (!old)
+		return;
+	book_free(old);
+	count = bpf_map_lookup_elem(&implicit_frees, &site);
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
+/*
+ * An allocation of the target's. Its element is held meanwhile: where programs can be preempted,
+ * another of the target's threads may come by on the same CPU.
+ */
+static __always_inline void book_own(void *ctx, u64 call_site, u64 address, u64 size,
+				     struct kmem_cache *cache)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &cpu);
+	u64 hash, cache_address;
+
+	if (!thread || __sync_val_compare_and_swap(&thread->depth, 0, 1)) {
+		loss_count(ABI_LOSS_EVENT_LOST);
+		return;
+	}
+	__sync_fetch_and_add(&thread->events, 1);
+	hash = capture(ctx, thread, cpu, call_site);
+	/* By way of memory: the verifier takes no sums of kernel pointers. */
+	write_once(thread->window[0], (u64)cache);
+	cache_address = read_once(thread->window[0]);
+	if (cache)
+		remember_cache(cache_address, cache->name);
+	book_allocation(address, size, site_find(cpu, hash, cache_address, ABI_KIND_SLAB));
+	write_once(thread->depth, 0);
+}
+
+/* kmalloc(call_site, ptr, bytes_req, bytes_alloc, gfp_flags, node) */
+SEC("tp_btf/kmalloc")
+int kmalloc(u64 *ctx)
+{
+	u64 address = kernel_address(ctx[1]);
+
+	if (address <= ZERO_SIZE_POINTER)
+		return 0;
+	book_implicit_free(address);
+	if (is_own(ctx[0], ctx[4]))
+		book_own(ctx, ctx[0], address, ctx[2], 0);
+	return 0;
+}
+
+/* kmem_cache_alloc(call_site, ptr, cache, gfp_flags, node) */
+SEC("tp_btf/kmem_cache_alloc")
+int kmem_cache_alloc(u64 *ctx)
+{
+	struct kmem_cache *cache = (void *)ctx[2];
+	u64 address = kernel_address(ctx[1]);
+
+	if (!address)
+		return 0;
+	book_implicit_free(address);
+	if (is_own(ctx[0], ctx[3]))
+		book_own(ctx, ctx[0], address, cache->object_size, cache);
+	return 0;
+}
+
+/* kfree(call_site, ptr) */
+SEC("tp_btf/kfree")
+int kfree(u64 *ctx)
+{
+	u64 address = kernel_address(ctx[1]);
+	u64 value;
+
+	if (address <= ZERO_SIZE_POINTER)
+		return 0;
+	value = live_remove(address);
+	if (value)
+		book_free(value);
+	return 0;
+}
+
+/* kmem_cache_free(call_site, ptr, cache) */
+SEC("tp_btf/kmem_cache_free")
+int kmem_cache_free(u64 *ctx)
+{
+	u64 value = live_remove(kernel_address(ctx[1]));
+
+	if (value)
+		book_free(value);
+	return 0;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kernel side of a target: slab objects that the kernel holds on its behalf, by kernel stack.
+ *
+ * Its sites are read through its ledger, like the heap's; kernel_side_describe() adds what only a
+ * kernel's site has.
+ */
+#ifndef MEMTOP_CAPTURE_KERNEL_H
+#define MEMTOP_CAPTURE_KERNEL_H
+
+#include "capture/ledger.h"
+#include "capture/sites.h"
+
+struct kernel_side;
+
+/* Sizes that do for a service with some hundred thousand kernel objects. */
+void kernel_side_default_sizes(struct ledger_sizes *ret);
+
+/*
+ * Watches from now on, after a calibration of some 0.1 s. 0, or -errno with a line for the user in
+ * `error`: -EPERM, -EOPNOTSUPP (no BTF, no tracing programs, another PID namespace).
+ */
+int kernel_side_open(pid_t pid, struct kernel_side **ret, char *error, size_t size);
+int kernel_side_open_sized(pid_t pid, const struct ledger_sizes *sizes, struct kernel_side **ret,
+			   char *error, size_t size);
+void kernel_side_close(struct kernel_side *side);
+
+/* Its `control` is what the cohort clock writes. */
+struct ledger *kernel_side_ledger(struct kernel_side *side);
+
+/* Name of a site's cache, and whether its frees are seen; valid as long as the side is open. */
+void kernel_side_describe(struct kernel_side *side, struct sites_describe *ret);
+
+/* Adds what could not be accounted for. */
+void kernel_side_losses(const struct kernel_side *side, uint64_t losses[ABI_LOSS_COUNT]);
+
+/* Why it is not known which frees are seen; NULL if it is. Then every site counts as matched. */
+const char *kernel_side_doubt(const struct kernel_side *side);
+
+/* Caches and calls of kmalloc whose frees are not seen. */
+size_t kernel_side_unmatched_count(const struct kernel_side *side);
+
+#endif

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "capture/kernel_book.h"
+
+#include "bpf/kernel.skel.h"
+#include "capture/bpf_log.h"
+#include "capture/kernel_facts.h"
+#include "util/alloc.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CACHE_SLOTS   1024
+#define PROGRAM_COUNT 4
+
+struct kernel_book {
+	struct kernel_bpf *skeleton;
+	struct ledger ledger;
+	const struct abi_cache *caches;
+	uint64_t *implicit_frees;
+	struct bpf_program *programs[PROGRAM_COUNT]; /* in the order of attaching */
+	struct bpf_link *links[PROGRAM_COUNT];
+	uint64_t missed_before;
+};
+
+static size_t map_bytes(size_t element, size_t count)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+
+	return (element * count + page - 1) & ~(page - 1);
+}
+
+static int load(struct kernel_book *book, const struct ledger_sizes *sizes, uint64_t now_ns)
+{
+	struct kernel_bpf *s = book->skeleton;
+	int error;
+
+	s->rodata->cfg_bucket_mask = sizes->buckets - 1;
+	s->rodata->cfg_site_mask = sizes->sites - 1;
+	s->rodata->cfg_cache_mask = CACHE_SLOTS - 1;
+	s->rodata->cfg_preempt_count_from_rq = kernel_preempt_count_from_rq();
+	error = ledger_size_maps(s->obj, sizes);
+	if (!error)
+		error = bpf_map__set_max_entries(s->maps.implicit_frees, sizes->sites);
+	if (!error)
+		error = bpf_map__set_max_entries(s->maps.caches, CACHE_SLOTS);
+	if (!error)
+		error = kernel_bpf__load(s);
+	if (!error)
+		error = ledger_init(&book->ledger, s->obj, sizes, now_ns);
+	return error;
+}
+
+static int map_tables(struct kernel_book *book)
+{
+	struct kernel_bpf *s = book->skeleton;
+	void *memory;
+
+	memory = mmap(NULL, map_bytes(sizeof(*book->caches), CACHE_SLOTS), PROT_READ, MAP_SHARED,
+		      bpf_map__fd(s->maps.caches), 0);
+	if (memory == MAP_FAILED)
+		return -errno;
+	book->caches = memory;
+	memory = mmap(NULL, map_bytes(sizeof(*book->implicit_frees), book->ledger.sizes.sites),
+		      PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(s->maps.implicit_frees), 0);
+	if (memory == MAP_FAILED)
+		return -errno;
+	book->implicit_frees = memory;
+	return 0;
+}
+
+static void explain(int status, char *error, size_t size)
+{
+	char warning[160];
+
+	if (status == -EPERM || status == -EACCES)
+		snprintf(error, size,
+			 "the kernel side needs root, or CAP_BPF, CAP_PERFMON and CAP_SYSLOG");
+	else if (access("/sys/kernel/btf/vmlinux", R_OK))
+		snprintf(error, size,
+			 "the kernel side needs the kernel's BTF (/sys/kernel/btf/vmlinux, "
+			 "CONFIG_DEBUG_INFO_BTF)");
+	else
+		snprintf(error, size, "cannot watch the kernel's allocations: %s",
+			 *bpf_log_last(warning, sizeof(warning)) ? warning : strerror(-status));
+}
+
+static int explained_status(int status)
+{
+	if (status == -EPERM || status == -EACCES)
+		return -EPERM;
+	return status == -ENOMEM ? status : -EOPNOTSUPP;
+}
+
+int kernel_book_open(const struct ledger_sizes *sizes, uint64_t now_ns, struct kernel_book **ret,
+		     char *error, size_t size)
+{
+	struct kernel_book *book = xcalloc(1, sizeof(*book));
+	struct kernel_bpf *s;
+	int status;
+
+	bpf_log_init();
+	bpf_log_clear();
+	s = book->skeleton = kernel_bpf__open();
+	status = s ? load(book, sizes, now_ns) : -errno;
+	if (!status)
+		status = map_tables(book);
+	if (status) {
+		explain(status, error, size);
+		kernel_book_close(book);
+		return explained_status(status);
+	}
+	book->programs[0] = s->progs.kfree;
+	book->programs[1] = s->progs.kmem_cache_free;
+	book->programs[2] = s->progs.kmalloc;
+	book->programs[3] = s->progs.kmem_cache_alloc;
+	*ret = book;
+	return 0;
+}
+
+void kernel_book_close(struct kernel_book *book)
+{
+	if (!book)
+		return;
+	kernel_book_detach(book);
+	if (book->caches)
+		munmap((void *)book->caches, map_bytes(sizeof(*book->caches), CACHE_SLOTS));
+	if (book->implicit_frees)
+		munmap(book->implicit_frees,
+		       map_bytes(sizeof(*book->implicit_frees), book->ledger.sizes.sites));
+	ledger_deinit(&book->ledger);
+	kernel_bpf__destroy(book->skeleton);
+	free(book);
+}
+
+/* Frees are watched before allocations are. */
+static int attach(struct kernel_book *book)
+{
+	for (int i = 0; i < PROGRAM_COUNT; i++) {
+		int error;
+
+		if (book->links[i])
+			continue;
+		book->links[i] = bpf_program__attach(book->programs[i]);
+		if (book->links[i])
+			continue;
+		error = -errno;
+		kernel_book_detach(book);
+		return error;
+	}
+	return 0;
+}
+
+void kernel_book_detach(struct kernel_book *book)
+{
+	if (book->ledger.control)
+		__atomic_store_n(&book->ledger.control->tracking, 0, __ATOMIC_RELEASE);
+	for (int i = PROGRAM_COUNT - 1; i >= 0; i--) {
+		bpf_link__destroy(book->links[i]);
+		book->links[i] = NULL;
+	}
+}
+
+void kernel_book_skip(struct kernel_book *book,
+		      const struct kernel_text texts[KERNEL_SKIPPED_TEXTS])
+{
+	struct kernel_bpf *s = book->skeleton;
+
+	for (int i = 0; i < KERNEL_SKIPPED_TEXTS; i++) {
+		s->bss->skipped_text_start[i] = texts[i].start;
+		s->bss->skipped_text_end[i] = texts[i].end;
+	}
+}
+
+/*
+ * Programs run as readers of RCU, so after a grace period none runs that began before. Where
+ * membarrier() cannot give one (no-tick CPUs), they get a thousand times what they take.
+ */
+static void wait_for_programs(void)
+{
+	struct timespec pause = {.tv_nsec = 10000000};
+
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		nanosleep(&pause, NULL);
+}
+
+static void clear(struct kernel_book *book)
+{
+	struct ledger *ledger = &book->ledger;
+	const struct ledger_sizes *sizes = &ledger->sizes;
+
+	__atomic_store_n(&ledger->control->tracking, 0, __ATOMIC_RELEASE);
+	/* Blocks of another epoch are found by nobody: their sites are booked no more. */
+	__atomic_fetch_add(&ledger->control->epoch, 1, __ATOMIC_ACQ_REL);
+	wait_for_programs();
+	memset(ledger->buckets, 0, sizes->buckets * sizeof(*ledger->buckets));
+	memset(ledger->sites, 0, sizes->sites * sizeof(*ledger->sites));
+	memset(ledger->order, 0, sizes->sites * sizeof(*ledger->order));
+	memset(ledger->totals, 0, sizes->sites * sizeof(*ledger->totals));
+	memset(ledger->cohorts, 0, sizes->sites * sizeof(*ledger->cohorts));
+	memset(book->implicit_frees, 0, sizes->sites * sizeof(*book->implicit_frees));
+	memset(ledger->counters, 0, sizeof(*ledger->counters));
+	book->missed_before += kernel_book_missed(book);
+}
+
+int kernel_book_begin(struct kernel_book *book, pid_t tgid)
+{
+	int error;
+
+	if (book->links[0])
+		clear(book);
+	book->ledger.control->tgid = tgid;
+	error = attach(book);
+	if (!error)
+		__atomic_store_n(&book->ledger.control->tracking, 1, __ATOMIC_RELEASE);
+	return error;
+}
+
+struct ledger *kernel_book_ledger(struct kernel_book *book)
+{
+	return &book->ledger;
+}
+
+const char *kernel_book_cache_name(const struct kernel_book *book, uint64_t cache)
+{
+	for (unsigned i = 0; i < CACHE_SLOTS; i++)
+		if (__atomic_load_n(&book->caches[i].cache, __ATOMIC_ACQUIRE) == cache)
+			return *book->caches[i].name ? book->caches[i].name : NULL;
+	return NULL;
+}
+
+uint64_t kernel_book_implicit_frees(const struct kernel_book *book, unsigned slot)
+{
+	return __atomic_load_n(&book->implicit_frees[slot], __ATOMIC_RELAXED);
+}
+
+uint64_t kernel_book_missed(const struct kernel_book *book)
+{
+	uint64_t missed = 0;
+
+	for (int i = 0; i < PROGRAM_COUNT; i++) {
+		struct bpf_prog_info info = {0};
+		uint32_t size = sizeof(info);
+
+		if (!bpf_obj_get_info_by_fd(bpf_program__fd(book->programs[i]), &info, &size))
+			missed += info.recursion_misses;
+	}
+	return missed - book->missed_before;
+}

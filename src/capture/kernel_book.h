@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One kernel book: the programs of bpf/kernel.bpf.c and their ledger, for one process. The kernel
+ * side has one for its target; the calibration has one for its child.
+ */
+#ifndef MEMTOP_CAPTURE_KERNEL_BOOK_H
+#define MEMTOP_CAPTURE_KERNEL_BOOK_H
+
+#include "capture/ledger.h"
+
+struct kernel_book;
+
+/* Code of the running kernel whose own allocations are in no book, [start, end). */
+struct kernel_text {
+	uint64_t start, end;
+};
+
+#define KERNEL_SKIPPED_TEXTS 4
+
+/* Loads the programs. 0 or -errno with a line in `error`. */
+int kernel_book_open(const struct ledger_sizes *sizes, uint64_t now_ns, struct kernel_book **ret,
+		     char *error, size_t size);
+void kernel_book_close(struct kernel_book *book);
+
+/* Takes the programs out: nothing is booked any more. */
+void kernel_book_detach(struct kernel_book *book);
+
+/* From now on allocations called for from there are left out. */
+void kernel_book_skip(struct kernel_book *book,
+		      const struct kernel_text texts[KERNEL_SKIPPED_TEXTS]);
+
+/*
+ * Begins an empty book of process `tgid`, attached already or not: no block, site or loss of a
+ * former process is left, and none of its blocks is recognised any more. 0 or -errno.
+ */
+int kernel_book_begin(struct kernel_book *book, pid_t tgid);
+
+struct ledger *kernel_book_ledger(struct kernel_book *book);
+
+/* Name of the cache at that address, NULL where it is not known. */
+const char *kernel_book_cache_name(const struct kernel_book *book, uint64_t cache);
+
+/* Blocks of the site in `slot` that left because their address was given out again. */
+uint64_t kernel_book_implicit_frees(const struct kernel_book *book, unsigned slot);
+
+/* How often the kernel skipped a program since the book was begun. */
+uint64_t kernel_book_missed(const struct kernel_book *book);
+
+#endif
