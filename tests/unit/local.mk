@@ -57,3 +57,4 @@ tests_unit_test_model_SOURCES = tests/unit/test_model.c tests/unit/simulated.c \
 tests_unit_test_model_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_model_LDADD = $(UNIT_CORE_LIBS)
 endif
+include tests/unit/app.mk
