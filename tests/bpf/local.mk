@@ -2,3 +2,12 @@
 dist_check_SCRIPTS += tests/bpf/test_books.py tests/bpf/test_harm.py
 TESTS += tests/bpf/test_books.py tests/bpf/test_harm.py
 EXTRA_DIST += tests/lib/batch.py tests/lib/tap.py tests/lib/target.py tests/lib/terminal.py
+
+# The heap book alone, with tables of any size and any kind of probes.
+check_PROGRAMS += tests/bpf/book_reader
+tests_bpf_book_reader_SOURCES = tests/bpf/book_reader.c
+tests_bpf_book_reader_LDADD = libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS) \
+	$(CAPSTONE_LIBS) -lpthread -lm
+dist_check_SCRIPTS += tests/bpf/test_cases.py
+TESTS += tests/bpf/test_cases.py
+EXTRA_DIST += tests/lib/books.py
