@@ -164,8 +164,12 @@ __noinline int is_nested(u32 slot, u64 sp, u64 return_address)
 			signal = signal_between(slot, sp, call->sp);
 			if (signal == SIGNAL_BETWEEN)
 				return 0;
-			if (call_alive(call))
+			/* One with parts without end was left; its place on the stack is as it was.
+			 */
+			if (call_alive(call) && call->nested < ABI_MAX_NESTED) {
+				call->nested += signal == SIGNAL_NONE;
 				return signal == SIGNAL_NONE;
+			}
 		}
 		loss_count(ABI_LOSS_RETURN_MISSED);
 		put_back(call);
@@ -221,6 +225,7 @@ __noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_re
 	call->size = size;
 	call->address = address;
 	call->kind = kind;
+	call->nested = 0;
 	call->old_value = 0;
 	if (kind == ABI_KIND_REALLOC || kind == ABI_KIND_REALLOCARRAY)
 		call->old_value = address ? live_remove(address) : 0;

@@ -29,6 +29,7 @@ enum abi_limit {
 	ABI_COHORTS = 256,	 /* birth cohorts a block can name */
 	ABI_COHORT_ROWS = 16,	 /* cohort rows a site keeps */
 	ABI_MAX_INFLIGHT = 8,	 /* probed calls in flight in one thread */
+	ABI_MAX_NESTED = 64,	 /* probed calls that are parts of one probed call */
 	ABI_WINDOW_WORDS = 1024, /* stack words read at once */
 	ABI_BLOCKS_PER_BUCKET = 4,
 };
@@ -135,7 +136,7 @@ struct abi_inflight {
 	__mt_u64 old_value; /* realloc: the old block as the table held it; 0 = not tracked */
 	__mt_u32 site;
 	__mt_u16 kind;
-	__mt_u16 reserved;
+	__mt_u16 nested; /* calls that were taken for parts of it */
 };
 
 /*

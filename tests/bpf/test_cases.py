@@ -2,11 +2,14 @@
 """The cases of the books: what a target does, against what it truly holds. Bytes and blocks of
 every site are equal, or what is missing is counted under the name of its loss."""
 
+import json
 import os
+import subprocess
 
 from books import (NONE, Book, Target, add, by_address, check_losses, check_table, compare,
                    foreign, own_sum)
-from tap import Failure, check, check_equal, run
+from tap import Failure, check, check_equal, run, wait_for
+from target import differing_text
 
 KINDS = ("session", "multi", "perf")
 ALLOCATORS = {name: f"/usr/lib/x86_64-linux-gnu/{file}" for name, file in (
@@ -203,6 +206,120 @@ def many_threads_and_paths(kind="session"):
     live_is_zero(*follow("cross", ("done", "freed"), kind))
 
 
+def nested_calls_count_once():
+    follow("nested", ("done",), program="books_own")
+
+
+def own(ledger):
+    """The sites that count by themselves, in the ledger's form."""
+    return {"sites": [site for site in ledger["own_sites"] if site]}
+
+
+def signals(case="signals", kind="session"):
+    with Target(case, program="books_own") as target:
+        with Book(target.pid, "--kind", kind) as book:
+            ledger = target.until("done")
+            seen = book.read()
+            compare(seen, own(ledger))
+            check_equal(seen["before_attach_frees"], 0, "frees of unknown blocks")
+
+
+def signals_on_another_stack():
+    signals("signals_on_another_stack")
+
+
+def calls_that_are_left():
+    """A left call's block is lost, and named, or was given out before the call was left."""
+    with Target("left_calls", program="books_own") as target:
+        with Book(target.pid) as book:
+            for stop in ("left", "again", "over"):
+                ledger = target.until(stop)
+                seen = book.read()
+                check_losses(seen, ("return_missed",))
+                check_table(seen)
+                missed = seen["losses"].get("return_missed", 0)
+                truth = {site["site"]: site for site in own(ledger)["sites"]}
+                have = {name: by_address(seen).get(int(site["return_address"], 16), NONE)
+                        for name, site in truth.items()}
+                kept, booked = truth["left"]["since_ready"], have["left"]
+                check_equal(booked["freed_blocks"], kept["freed_blocks"], "frees")
+                surplus = booked["allocated_blocks"] - kept["allocated_blocks"]
+                check(0 <= surplus <= ledger["left"], f"{surplus} booked of what was left")
+                if stop == "again":
+                    check_equal(have["interrupted"]["allocated_blocks"], 1000, "blocks after")
+                    check(0 < missed <= ledger["left"] - surplus, f"{missed} missed")
+                if stop == "over":
+                    lost = (truth["interrupted"]["since_ready"]["allocated_blocks"] -
+                            have["interrupted"]["allocated_blocks"])
+                    check(0 <= lost <= missed and lost < 2000, f"{lost} lost, {missed} named")
+
+
+def exceptions():
+    with Target("exceptions", program="books_cxx") as target:
+        with Book(target.pid) as book:
+            for stop in ("thrown", "held", "freed"):
+                ledger = target.until(stop)
+                seen = book.read()
+                compare(seen, ledger)
+                live = dict(NONE)
+                for site in foreign(seen, ledger):
+                    add(live, site)
+                check_equal((live["live_bytes"], live["live_blocks"]),
+                            (ledger.get("new_bytes", 0), ledger.get("new_blocks", 0)),
+                            f"{stop}: held through operator new")
+
+
+def table_of_threads_too_small():
+    """What threads without a slot take is lost and counted; what they free is booked."""
+    with Target("cross") as target:
+        with Book(target.pid, "--threads", "16") as book:
+            for stop in ("done", "freed"):
+                ledger = target.until(stop)
+                seen = book.read()
+                check_losses(seen, ("thread_table_full",))
+                check_table(seen)
+                have, truth = dict(NONE), dict(NONE)
+                for site in ledger["sites"]:
+                    add(truth, site["since_ready"])
+                for site in seen["sites"]:
+                    add(have, site)
+                lost = seen["losses"]["thread_table_full"]
+                ours = own_sum(seen, ledger)
+                check(0 < truth["allocated_blocks"] - ours["allocated_blocks"] <= lost,
+                      f"{truth['allocated_blocks']} allocated, {ours['allocated_blocks']} booked, "
+                      f"{lost} lost")
+            live_is_zero(seen, ledger)
+
+
+def bpf_names():
+    listing = subprocess.run(["/usr/sbin/bpftool", "-j", "prog", "show"], check=True,
+                             capture_output=True, text=True)
+    names = ("allocate_sessio", "allocate_enter", "allocate_exit", "free_enter", "count_enter")
+    return [program["name"] for program in json.loads(listing.stdout or "[]")
+            if program.get("name") in names]
+
+
+def rounds_of_attach_and_detach():
+    """Every tenth reader is killed; the target's speed is that of before."""
+    rounds = int(os.environ.get("BOOKS_ROUNDS", "20"))
+    with Target("churn") as target:
+        target.say()
+        before = bpf_names()
+        for number in range(rounds):
+            with Book(target.pid) as book:
+                book.read()
+                if number % 10 == 9:
+                    book.process.kill()
+        wait_for(lambda: sorted(bpf_names()) == sorted(before), "no program is left")
+        wait_for(lambda: differing_text(target.pid) == 0, "the target's code is as it was")
+        with Book(target.pid) as book:
+            target.say()
+            ledger = target.stopped_at("freed")
+            seen = book.read()
+            live_is_zero(seen, ledger)
+            check_losses(seen)
+
+
 def other_kinds_of_probes():
     for kind in KINDS[1:]:
         every_kind(kind)
@@ -210,6 +327,8 @@ def other_kinds_of_probes():
         children_do_not_count(kind)
         follow("realloc_zero", ("reallocated", "freed"), kind)
         follow("realloc_fails", ("failed", "freed"), kind)
+        follow("nested", ("done",), kind, program="books_own")
+        signals(kind=kind)
 
 
 def other_allocators():
@@ -234,4 +353,6 @@ if __name__ == "__main__":
          block_that_is_mapped, every_kind, attach_in_the_middle_of_churn, counters_do_not_wrap,
          many_live_blocks, table_of_blocks_too_small, table_of_sites_too_small, idle_threads,
          children_do_not_count, library_in_the_place_of_another, threads_born_later,
-         many_threads_and_paths, other_kinds_of_probes, other_allocators])
+         many_threads_and_paths, nested_calls_count_once, signals, signals_on_another_stack,
+         calls_that_are_left, exceptions, table_of_threads_too_small,
+         rounds_of_attach_and_detach, other_kinds_of_probes, other_allocators])

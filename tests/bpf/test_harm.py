@@ -9,23 +9,9 @@ import time
 
 from batch import Batch
 from tap import check, check_equal, run, wait_for
-from target import Perception, cpu_seconds
+from target import Perception, cpu_seconds, differing_text
 
 PROGRAMS = ("allocate_session", "allocate_enter", "allocate_exi", "free_enter", "count_enter")
-
-
-def differing_text(pid):
-    """Bytes of the target's libc code that differ from the file: breakpoints."""
-    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:
-        row = next(line.split() for line in maps if "libc.so" in line and "r-xp" in line)
-    start, end = (int(part, 16) for part in row[0].split("-"))
-    with open(f"/proc/{pid}/mem", "rb") as memory:
-        memory.seek(start)
-        mapped = memory.read(end - start)
-    with open(row[5], "rb") as file:
-        file.seek(int(row[2], 16))
-        original = file.read(end - start)
-    return sum(a != b for a, b in zip(mapped, original))
 
 
 def memtop_programs():

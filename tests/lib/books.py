@@ -151,7 +151,8 @@ def compare(book, ledger, losses=()):
         wrong += [f"{site['site']} {site['kind']} {name}: {expected[name]} kept, "
                   f"{have[name]} seen" for name in TOTALS if have[name] != expected[name]]
     check(not wrong, "the book differs from the ledger: " + "; ".join(wrong[:12]) +
-          f"; losses {book['losses']}")
+          f"; losses {book['losses']}, {book['before_attach_frees']} frees of unknown blocks, "
+          f"other sites: {foreign(book, ledger)}")
     check_losses(book, losses)
     check_table(book)
 

@@ -25,7 +25,7 @@ void books_stop(const char *name);
 void books_stop_with(const char *name, const char *members);
 /* ledger_mark_ready() and the stop `ready`. */
 void books_ready(void);
-_Noreturn void books_die(const char *what);
+__attribute__((noreturn)) void books_die(const char *what);
 /* Zeroed memory that is not the allocator's. */
 void *books_array(size_t count, size_t size);
 /* Runs @body in @count threads at once and waits for them; each is given its number. */

@@ -6,12 +6,22 @@ books_ldflags = -fno-sanitize=all -pthread -rdynamic
 books_sources = tests/targets/books_stop.c tests/targets/books.h tests/targets/ledger.c \
 	tests/targets/ledger_calls.c tests/targets/ledger.h
 
-check_PROGRAMS += tests/targets/books tests/targets/libbooks_first.so \
+check_PROGRAMS += tests/targets/books tests/targets/books_own tests/targets/books_cxx tests/targets/libbooks_first.so \
 	tests/targets/libbooks_second.so
 tests_targets_books_SOURCES = tests/targets/books.c $(books_sources)
 tests_targets_books_CFLAGS = $(books_cflags) -fPIE
 tests_targets_books_LDFLAGS = $(books_ldflags) -pie
 tests_targets_books_LDADD = -ldl
+
+tests_targets_books_own_SOURCES = tests/targets/books_own.c $(books_sources)
+tests_targets_books_own_CFLAGS = $(books_cflags) -fPIE
+tests_targets_books_own_LDFLAGS = $(books_ldflags) -pie
+
+tests_targets_books_cxx_SOURCES = tests/targets/books_cxx.cc $(books_sources)
+tests_targets_books_cxx_CFLAGS = $(books_cflags) -fPIE
+tests_targets_books_cxx_CXXFLAGS = -std=c++17 -fno-sanitize=all -pthread -g -O2 -fPIE \
+	-fno-omit-frame-pointer -fno-builtin
+tests_targets_books_cxx_LDFLAGS = $(books_ldflags) -pie
 
 books_plugin_cflags = $(books_cflags) -fPIC
 books_plugin_ldflags = -fno-sanitize=all -shared
