@@ -7,3 +7,15 @@ tests_bench_bench_model_LDADD = libcore.a libutil.a -lm
 .PHONY: bench-model
 bench-model: tests/bench/bench_model
 	tests/bench/bench_model
+
+EXTRA_PROGRAMS += tests/bench/bench_pair
+CLEANFILES += tests/bench/bench_pair
+tests_bench_bench_pair_SOURCES = tests/bench/bench_pair.c
+tests_bench_bench_pair_CFLAGS = $(AM_CFLAGS) -fno-omit-frame-pointer -fno-builtin
+tests_bench_bench_pair_LDADD = libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS) \
+	$(CAPSTONE_LIBS) -lpthread -lm
+
+# Needs root.
+.PHONY: bench-pair
+bench-pair: tests/bench/bench_pair
+	tests/bench/bench_pair
