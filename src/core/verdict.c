@@ -254,9 +254,12 @@ static void judge_leak(const struct site_facts *facts, double slope, struct judg
 	ret->one_in = facts->ages->kept_ratio >= ALL_KEPT ? NAN : 1 / facts->ages->kept_ratio;
 }
 
-static void judge_piling(const struct series *live, struct judgment *ret)
+/* Blocks in flight wander too: an uneven slope of what is freed is no backlog. */
+static void judge_piling(const struct series *live, double amplitude, struct judgment *ret)
 {
-	if (live->watch_s < PILING_S)
+	if (!window_steady(live, main_scale(live)))
+		judge_shape(live, amplitude, SITE_FALL, ret);
+	else if (live->watch_s < PILING_S)
 		judge_early(ret, PILING_S - live->watch_s);
 	else
 		judge(ret, VERDICT_GROWING, 0.7);
@@ -276,7 +279,7 @@ static void judge_growth(const struct site_facts *facts, double amplitude, doubl
 		return;
 	} else if (ages && isnan(ages->kept_ratio) && ages->oldest_kept < GONE_BLOCKS) {
 		/* Lives grow with the backlog, so that none is ever old by its own measure. */
-		judge_piling(live, ret);
+		judge_piling(live, amplitude, ret);
 	} else if (!ages || isnan(ages->kept_ratio)) {
 		/* Without cohorts no age is known, and growth is all that can be said. */
 		due_s = (ages ? ages->old_s : SLOW_ALL_S) - live->watch_s;
@@ -285,7 +288,7 @@ static void judge_growth(const struct site_facts *facts, double amplitude, doubl
 		else
 			judge(ret, VERDICT_GROWING, 0.5);
 	} else if (ages->kept_ratio < KEPT_NOTHING || ages->old_blocks < KEPT_BLOCKS) {
-		judge_piling(live, ret);
+		judge_piling(live, amplitude, ret);
 	} else {
 		due_s = leak_due_s(facts, slope);
 		if (due_s > 0)
@@ -373,6 +376,10 @@ static void judge_whole_growth(const struct whole_facts *facts, double slope, st
 	} else if (most == VERDICT_FILLING) {
 		judge(ret, VERDICT_FILLING, 0.6);
 		ret->level_bytes = current_of(&facts->rss) + sites->more_bytes;
+	} else if (!window_steady(&facts->rss, main_scale(&facts->rss))) {
+		judge_shape(&facts->rss,
+			    shape_amplitude(facts->floor_bytes_per_s, current_of(&facts->rss)),
+			    WHOLE_FALL, ret);
 	} else {
 		judge(ret, VERDICT_GROWING, 0.6);
 	}

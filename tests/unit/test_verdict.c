@@ -210,7 +210,7 @@ static const struct scenario scenarios[] = {
 	{"leak, slow, 1 in 20", leak_slowly, true, 210, 250, OR(VERDICT_LEAKING)},
 	{"cache", cache, false, 0, 180, OR(VERDICT_STEADY)},
 	{"big cache", big_cache, false, 0, 180, OR(VERDICT_STEADY)},
-	{"saturating cache", saturating_cache, false, 0, 150,
+	{"saturating cache", saturating_cache, false, 0, 200,
 	 OR(VERDICT_FILLING) | OR(VERDICT_STEADY)},
 	{"sawtooth", sawtooth, false, 0, 150, OR(VERDICT_SAWTOOTH)},
 	{"burst", burst, false, 0, 90, OR(VERDICT_BURST)},
