@@ -126,7 +126,7 @@ static int enter_heap(struct live *live, bool canary, char *error, size_t size)
 	struct memory memory = {0};
 	struct heap_level_target target = {.threads = live->target.threads};
 
-	memory_read(live->memory, &memory);
+	memory_read(live->memory, live->heap.heap != NULL, &memory);
 	target.rss_bytes = memory.rss_bytes;
 	return heap_level_enter(&live->heap, &target, canary, error, size);
 }
@@ -245,7 +245,7 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 	ret->generation = live->generation;
 	if (!lifetime_has_ended(live->lifetime, live->charge, &live->target)) {
 		target_state_read(live->options.pid, &live->target);
-		memory_read(live->memory, &ret->memory);
+		memory_read(live->memory, live->heap.heap != NULL, &ret->memory);
 	}
 	user.used_bytes = ret->memory.rss_bytes;
 	charge_read(live->charge, &user, &ret->charge);
@@ -308,6 +308,7 @@ static void restart(struct live *live, uint64_t now_ns)
 
 	live->restart = live->execed = false;
 	target_identity_read(live->options.pid, &live->identity);
+	memory_restart(live->memory);
 	new_generation(live, now_ns);
 	update_modules(live, now_ns);
 	if (choose_level(live, error, sizeof(error)))
@@ -442,8 +443,7 @@ static int open_target(struct live *live, char *error, size_t size)
 		status = target_state_read(pid, &live->target);
 	if (!status)
 		status = charge_open(pid, "", &live->charge);
-	if (!status)
-		status = memory_open(pid, &live->memory);
+	live->memory = memory_open(pid);
 	if (status)
 		snprintf(error, size, "cannot watch process %d: %s", pid, strerror(-status));
 	return status;
