@@ -129,11 +129,11 @@ def manual_agrees():
 
 
 def manual_formats():
-    done = subprocess.run(["groff", "-man", "-ww", "-Tutf8", "-rLL=80n",
+    done = subprocess.run(["groff", "-man", "-ww", "-Tascii", "-P-c", "-P-b", "-P-u",
                            os.path.join(TOP, "man/memtop.1")], check=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     tap.check_equal(done.stderr, "", "warnings")
-    tap.check("EXIT STATUS" in done.stdout, "sections")
+    tap.check("without stopping it" in done.stdout, "the text")
 
 
 def completion_agrees():
