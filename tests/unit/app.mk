@@ -1,4 +1,5 @@
 # Options, export, and what holds the house together.
+EXTRA_DIST += tests/unit/unit.h
 app_tests = tests/unit/test_layers.py tests/unit/test_options.py tests/unit/test_export.py \
 	tests/unit/test_cli.py
 dist_check_SCRIPTS += $(app_tests)
