@@ -47,6 +47,9 @@ void canvas_clear(struct canvas *canvas);
 /* UTF-8 text from (row, column), clipped to `width` cells; returns the cells taken. */
 unsigned canvas_text(struct canvas *canvas, unsigned row, unsigned column, unsigned width,
 		     enum style style, const char *text);
+/* The same; text that does not fit ends in an ellipsis. */
+unsigned canvas_text_cut(struct canvas *canvas, unsigned row, unsigned column, unsigned width,
+			 enum style style, const char *text);
 /* The same, right-aligned in `width`. */
 void canvas_text_right(struct canvas *canvas, unsigned row, unsigned column, unsigned width,
 		       enum style style, const char *text);
@@ -59,5 +62,13 @@ void canvas_style(struct canvas *canvas, unsigned row, unsigned column, unsigned
 		  enum style style);
 /* Cells a text takes. */
 unsigned canvas_width(const struct canvas *canvas, const char *text);
+
+/*
+ * Decodes one character of at most `size` bytes, whatever the locale. Returns the bytes taken
+ * (at least 1; 0 when more bytes are needed); *ret is 0xFFFD for what is not UTF-8.
+ */
+size_t utf8_decode(const char *text, size_t size, uint32_t *ret);
+/* Encodes a character into ret (at least 5 bytes), terminated; returns its length. */
+size_t utf8_encode(uint32_t character, char *ret);
 
 #endif

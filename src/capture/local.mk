@@ -1,10 +1,25 @@
 noinst_LIBRARIES += libcapture.a
 libcapture_a_SOURCES = \
+	src/capture/allocators.c src/capture/allocators.h \
+	src/capture/cgroup.c src/capture/cgroup.h \
+	src/capture/elfimage.c src/capture/elfimage.h \
+	src/capture/elfsyms.c src/capture/elfsyms.h \
+	src/capture/linkmap.c src/capture/linkmap.h \
+	src/capture/probe_site.c src/capture/probe_site.h \
+	src/capture/probe_site_aarch64.c src/capture/probe_site_x86_64.c \
+	src/capture/procfs.c src/capture/procfs.h \
+	src/capture/procmaps.c src/capture/procmaps.h \
+	src/capture/target.c src/capture/target.h
+
+libcapture_a_SOURCES += \
 	src/capture/calibrate.c src/capture/calibrate.h \
 	src/capture/cohorts.c src/capture/cohorts.h \
+	src/capture/cost.c src/capture/cost.h \
 	src/capture/heap.c src/capture/heap.h \
 	src/capture/ledger.c src/capture/ledger.h \
-	src/capture/probes.c src/capture/probes.h
+	src/capture/probes.c src/capture/probes.h \
+	src/capture/sites.c src/capture/sites.h
+
 libcapture_a_SOURCES += \
 	src/capture/bpf_log.c src/capture/bpf_log.h \
 	src/capture/kernel.c src/capture/kernel.h \

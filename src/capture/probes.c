@@ -214,3 +214,30 @@ enum probe_kind probe_kind_best(void)
 			break;
 	return kind;
 }
+
+int probe_permission(char *error, size_t size)
+{
+	int program = probe_load_empty(PROBE_PERF);
+	int type = pmu_number("type", "%d");
+
+	if (program >= 0)
+		close(program);
+	if (program == -EPERM || program == -EACCES) {
+		snprintf(
+			error, size,
+			"probes need root, or the capabilities CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE");
+		return -EPERM;
+	}
+	if (program < 0) {
+		snprintf(error, size, "this kernel takes no BPF programs (CONFIG_BPF_SYSCALL): %s",
+			 strerror(-program));
+		return -EOPNOTSUPP;
+	}
+	if (type < 0) {
+		snprintf(
+			error, size,
+			"this kernel has no uprobes (CONFIG_UPROBE_EVENTS), or /sys is not mounted");
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}

@@ -32,6 +32,11 @@ struct probe {
 
 /* Which kinds this kernel takes; PROBE_KIND_COUNT = none.  */
 enum probe_kind probe_kind_best(void);
+/*
+ * May memtop place probes at all? 0, or -EPERM or -EOPNOTSUPP with a line for the user that names
+ * what is missing.
+ */
+int probe_permission(char *error, size_t size);
 const char *probe_kind_name(enum probe_kind kind);
 
 /* How a program is to be loaded for a kind: sets its expected attach type. */

@@ -20,8 +20,8 @@ struct site_origin {
 struct sites {
 	VEC(struct site_sample) samples;
 	VEC(struct site_origin) origins;
-	uint32_t last_id; /* rises over generations */
-	size_t seen[SIDE_COUNT]; /* sites of each ledger that are known already */
+	uint32_t last_id;	  /* rises over generations */
+	size_t seen[SIDE_COUNT];  /* sites of each ledger that are known already */
 	bool unknown[SIDE_COUNT]; /* the unknown site is among them */
 	struct strpool *strings;
 };

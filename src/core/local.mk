@@ -9,4 +9,4 @@ libcore_a_SOURCES = \
 	src/core/sitekey.c src/core/sitekey.h \
 	src/core/snapshot.h \
 	src/core/source.h
-libcore_a_SOURCES += src/core/view.h
+libcore_a_SOURCES += src/core/view.c src/core/view.h

@@ -60,9 +60,11 @@ const char *view_filter(const struct view *view);
 int view_search(struct view *view, const char *text, int direction);
 
 void view_set_minimum(struct view *view, uint64_t live_bytes, double older_s);
+uint64_t view_minimum(const struct view *view, double *older_s);
 
 size_t view_cursor(const struct view *view);
-void view_move(struct view *view, long rows);	 /* clamped */
+/* Clamped. Until it is moved the cursor stays on the first row; LONG_MIN brings it back to that. */
+void view_move(struct view *view, long rows);
 uint32_t view_selected(const struct view *view); /* id, 0 = no rows */
 
 bool view_unfolded(const struct view *view, uint32_t site);

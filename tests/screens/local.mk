@@ -1,1 +1,2 @@
-# tests of tests/screens
+dist_check_SCRIPTS += tests/screens/test_tui.py
+TESTS += tests/screens/test_tui.py

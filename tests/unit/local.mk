@@ -1,27 +1,20 @@
-# tests of tests/unit
-EXTRA_DIST += tests/unit/unit.h
+# Units against cmocka, one program a module.
 if HAVE_CMOCKA
-UNIT_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-UNIT_CORE_LIBS = libcore.a libutil.a $(CMOCKA_LIBS) -lm
+check_PROGRAMS += tests/unit/test_cohorts
+TESTS += tests/unit/test_cohorts
+endif
+tests_unit_test_cohorts_SOURCES = tests/unit/test_cohorts.c
+tests_unit_test_cohorts_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_cohorts_LDADD = libcapture.a libutil.a $(CMOCKA_LIBS)
+include tests/unit/capture.mk
 
-# core and util
-check_PROGRAMS += tests/unit/test_format tests/unit/test_losses tests/unit/test_modules \
-	tests/unit/test_sitekey tests/unit/test_util
-TESTS += tests/unit/test_format tests/unit/test_losses tests/unit/test_modules \
-	tests/unit/test_sitekey tests/unit/test_util
-tests_unit_test_format_SOURCES = tests/unit/test_format.c
-tests_unit_test_format_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_format_LDADD = $(UNIT_CORE_LIBS)
-tests_unit_test_losses_SOURCES = tests/unit/test_losses.c
-tests_unit_test_losses_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_losses_LDADD = $(UNIT_CORE_LIBS)
-tests_unit_test_modules_SOURCES = tests/unit/test_modules.c
-tests_unit_test_modules_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_modules_LDADD = $(UNIT_CORE_LIBS)
-tests_unit_test_sitekey_SOURCES = tests/unit/test_sitekey.c
-tests_unit_test_sitekey_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_sitekey_LDADD = $(UNIT_CORE_LIBS)
-tests_unit_test_util_SOURCES = tests/unit/test_util.c
-tests_unit_test_util_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_util_LDADD = libutil.a $(CMOCKA_LIBS) -lpthread
+if HAVE_CMOCKA
+if HAVE_JPEG
+check_PROGRAMS += tests/unit/test_perception
+TESTS += tests/unit/test_perception
+tests_unit_test_perception_SOURCES = tests/unit/test_perception.c
+tests_unit_test_perception_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_perception_LDFLAGS = -Wl,-rpath,'$$ORIGIN/../targets'
+tests_unit_test_perception_LDADD = tests/targets/libdecode.so $(CMOCKA_LIBS) -ljpeg
+endif
 endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "capture/cost.h"
+
+#include "util/alloc.h"
+#include "util/cleanup.h"
+
+#include <bpf/bpf.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#define SAMPLE_NS 50000000ull
+/* Run-time statistics slow every program of the system a little: on for a moment, then off. */
+#define STATISTICS_ON_NS    1000000000ull
+#define STATISTICS_EVERY_NS 60000000000ull
+/* What a program takes before it has been measured. */
+#define PROGRAM_GUESS_NS 500.0
+
+struct thread_count {
+	uint32_t tid;
+	uint64_t events;
+};
+
+struct cost_meter {
+	pid_t pid;
+	clockid_t cpu_clock;
+	bool cpu_known;
+	struct trap_costs traps;
+	double stepped_share;
+	double event_ns;
+	struct thread_count *threads;
+	unsigned thread_capacity;
+	uint64_t last_ns;
+	uint64_t last_cpu_ns;
+	struct overhead last;
+	int statistics_fd;
+	uint64_t statistics_ns; /* last switched */
+	struct heap_statistics statistics;
+	uint64_t self_ns, self_cpu_ns;
+};
+
+struct cost_meter *cost_meter_new(pid_t pid, const struct trap_costs *traps, double stepped_share)
+{
+	struct cost_meter *meter = xcalloc(1, sizeof(*meter));
+
+	meter->pid = pid;
+	meter->cpu_known = !clock_getcpuclockid(pid, &meter->cpu_clock);
+	meter->traps = *traps;
+	meter->stepped_share = stepped_share;
+	meter->statistics_fd = -1;
+	meter->event_ns = (traps->entry_ns + traps->entry_return_ns) / 2 + PROGRAM_GUESS_NS +
+			  stepped_share * (traps->single_step_ns - traps->entry_ns);
+	meter->last.target_percent = meter->last.worst_thread_percent = NAN;
+	meter->last.events_per_s = meter->last.ns_per_event = NAN;
+	meter->last.self_cpu_percent = NAN;
+	return meter;
+}
+
+void cost_meter_free(struct cost_meter *meter)
+{
+	if (!meter)
+		return;
+	if (meter->statistics_fd >= 0)
+		close(meter->statistics_fd);
+	free(meter->threads);
+	free(meter);
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	if (clock_gettime(clock, &now))
+		return 0;
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+void cost_meter_start(struct cost_meter *meter, const struct heap *heap, uint64_t now_ns)
+{
+	const struct ledger *ledger = heap_ledger((struct heap *)heap);
+
+	free(meter->threads);
+	meter->thread_capacity = ledger->sizes.threads;
+	meter->threads = xcalloc(meter->thread_capacity, sizeof(*meter->threads));
+	for (unsigned i = 0; i < meter->thread_capacity; i++) {
+		meter->threads[i].tid = ledger->threads[i].tid;
+		meter->threads[i].events = ledger->threads[i].events;
+	}
+	meter->last_ns = now_ns;
+	meter->last_cpu_ns = meter->cpu_known ? clock_ns(meter->cpu_clock) : 0;
+	if (meter->statistics_fd < 0)
+		meter->statistics_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	meter->statistics_ns = now_ns;
+	heap_read_statistics(heap, &meter->statistics);
+}
+
+/* What an event costs, from what the programs did while their run time was measured. */
+static void learn_event_cost(struct cost_meter *meter, const struct heap *heap)
+{
+	struct heap_statistics now;
+	double allocating, freeing, traps;
+
+	heap_read_statistics(heap, &now);
+	/* An allocating call runs its program twice: at entry and at return. */
+	allocating = (now.allocating_runs - meter->statistics.allocating_runs) / 2.0;
+	freeing = now.freeing_runs - meter->statistics.freeing_runs;
+	if (allocating + freeing < 100)
+		return;
+	traps = allocating * meter->traps.entry_return_ns + freeing * meter->traps.entry_ns;
+	meter->event_ns =
+		(traps + now.run_time_ns - meter->statistics.run_time_ns) / (allocating + freeing) +
+		meter->stepped_share * (meter->traps.single_step_ns - meter->traps.entry_ns);
+}
+
+static void switch_statistics(struct cost_meter *meter, const struct heap *heap, uint64_t now_ns)
+{
+	uint64_t since = now_ns - meter->statistics_ns;
+
+	if (meter->statistics_fd >= 0 && since >= STATISTICS_ON_NS) {
+		learn_event_cost(meter, heap);
+		close(meter->statistics_fd);
+		meter->statistics_fd = -1;
+		meter->statistics_ns = now_ns;
+	} else if (meter->statistics_fd < 0 && since >= STATISTICS_EVERY_NS) {
+		heap_read_statistics(heap, &meter->statistics);
+		meter->statistics_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+		meter->statistics_ns = now_ns;
+	}
+}
+
+static void name_thread(pid_t pid, struct overhead *ret)
+{
+	_cleanup_fclose_ FILE *file = NULL;
+	char path[64];
+
+	ret->worst_thread_name[0] = '\0';
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", pid, ret->worst_thread);
+	file = fopen(path, "re");
+	if (file && fgets(ret->worst_thread_name, sizeof(ret->worst_thread_name), file))
+		ret->worst_thread_name[strcspn(ret->worst_thread_name, "\n")] = '\0';
+}
+
+/* Events since the last sample, of all threads and of the busiest. */
+static uint64_t count_events(struct cost_meter *meter, const struct ledger *ledger, uint64_t *worst,
+			     pid_t *worst_thread)
+{
+	uint64_t total = 0;
+
+	*worst = 0;
+	for (unsigned i = 0; i < meter->thread_capacity; i++) {
+		struct thread_count *known = &meter->threads[i];
+		uint32_t tid = __atomic_load_n(&ledger->threads[i].tid, __ATOMIC_ACQUIRE);
+		uint64_t events = __atomic_load_n(&ledger->threads[i].events, __ATOMIC_RELAXED);
+		uint64_t more;
+
+		if (!tid && !known->tid)
+			continue;
+		more = tid == known->tid && events >= known->events ? events - known->events :
+								      events;
+		known->tid = tid;
+		known->events = events;
+		total += more;
+		if (more > *worst) {
+			*worst = more;
+			*worst_thread = tid;
+		}
+	}
+	return total;
+}
+
+void cost_meter_sample(struct cost_meter *meter, struct heap *heap, uint64_t now_ns,
+		       struct overhead *ret)
+{
+	uint64_t elapsed = now_ns - meter->last_ns;
+	uint64_t cpu, events, worst;
+
+	if (!heap) {
+		meter->last.events_per_s = 0;
+		meter->last.target_percent = meter->last.worst_thread_percent = 0;
+		*ret = meter->last;
+		return;
+	}
+	switch_statistics(meter, heap, now_ns);
+	if (elapsed < SAMPLE_NS) {
+		*ret = meter->last;
+		return;
+	}
+	cpu = meter->cpu_known ? clock_ns(meter->cpu_clock) : 0;
+	events = count_events(meter, heap_ledger(heap), &worst, &meter->last.worst_thread);
+	meter->last.events_per_s = events * 1e9 / elapsed;
+	meter->last.ns_per_event = meter->event_ns;
+	meter->last.worst_thread_percent = 100.0 * worst * meter->event_ns / elapsed;
+	meter->last.target_percent = cpu > meter->last_cpu_ns ? 100.0 * events * meter->event_ns /
+									(cpu - meter->last_cpu_ns) :
+								(events ? NAN : 0);
+	name_thread(meter->pid, &meter->last);
+	meter->last_ns = now_ns;
+	meter->last_cpu_ns = cpu;
+	*ret = meter->last;
+}
+
+void cost_meter_self(struct cost_meter *meter, uint64_t now_ns, struct overhead *ret)
+{
+	_cleanup_fclose_ FILE *file = fopen("/proc/self/statm", "re");
+	uint64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	unsigned long size, resident;
+
+	if (file && fscanf(file, "%lu %lu", &size, &resident) == 2)
+		ret->self_rss_bytes = (uint64_t)resident * sysconf(_SC_PAGESIZE);
+	ret->self_cpu_percent = NAN;
+	if (meter->self_ns && now_ns > meter->self_ns)
+		ret->self_cpu_percent =
+			100.0 * (cpu - meter->self_cpu_ns) / (now_ns - meter->self_ns);
+	meter->self_ns = now_ns;
+	meter->self_cpu_ns = cpu;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What watching costs: events of each thread times what one event costs, the trap as calibrated
+ * plus the programs' own time as the kernel measures it, now and then, for a moment.
+ */
+#ifndef MEMTOP_CAPTURE_COST_H
+#define MEMTOP_CAPTURE_COST_H
+
+#include "capture/heap.h"
+#include "core/snapshot.h"
+
+struct cost_meter;
+
+/* `stepped_share`: of the probes, how many are on instructions that must be single-stepped, 0..1.
+ */
+struct cost_meter *cost_meter_new(pid_t pid, const struct trap_costs *traps, double stepped_share);
+void cost_meter_free(struct cost_meter *meter);
+
+/* From now on events are counted; call it when probes are placed, and again for another ledger. */
+void cost_meter_start(struct cost_meter *meter, const struct heap *heap, uint64_t now_ns);
+
+/*
+ * What was caused since the last sample (at least 50 ms ago, else the last answer again). Looks at
+ * all threads of the ledger. `heap` may be NULL: nothing is traced.
+ */
+void cost_meter_sample(struct cost_meter *meter, struct heap *heap, uint64_t now_ns,
+		       struct overhead *ret);
+
+/* What memtop itself takes; into ret->self_*. */
+void cost_meter_self(struct cost_meter *meter, uint64_t now_ns, struct overhead *ret);
+
+#endif

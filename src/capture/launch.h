@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Starting a command so that it is watched from the beginning: it is held at the point where its
+ * loader has mapped the libraries and none of their constructors has run (a static program: at its
+ * first instruction), and let go once the probes stand.
+ */
+#ifndef MEMTOP_CAPTURE_LAUNCH_H
+#define MEMTOP_CAPTURE_LAUNCH_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * -ENOENT, -EACCES and other reasons why the command cannot be executed, with a line for the user in
+ * `error`. A command that ended before the point was reached is -ECHILD; it is not waited for.
+ */
+int launch_held(char *const argv[], pid_t *ret, char *error, size_t size);
+
+/* Lets the command run; memtop has no hold on it any more. Same thread as launch_held(). */
+int launch_go(pid_t pid);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The live source: a running process, watched at a level.
+ *
+ * A thread of its own keeps watch between ticks, whatever their length: it steps down when the cost
+ * to the target's busiest thread exceeds the budget, keeps the cohort clocks going and notices what
+ * the target maps.
+ */
+#ifndef MEMTOP_CAPTURE_LIVE_H
+#define MEMTOP_CAPTURE_LIVE_H
+
+#include "core/source.h"
+
+struct live_options {
+	pid_t pid;
+	enum level level;      /* LEVEL_AUTO: the highest that fits the budget */
+	double budget_percent; /* of the busiest thread; NAN = no governor */
+	bool kernel;	       /* watch the kernel side too */
+	uint64_t limit_bytes;  /* a limit of the user's own; 0 = none */
+	pid_t launched;	       /* the target is our child; 0 if not */
+};
+
+/*
+ * 0, or -errno with one line for the user in `error`: -ESRCH no such process, -EINVAL a kernel
+ * thread, -ELOOP memtop itself, -EPERM and -EOPNOTSUPP an explicit level that cannot be had.
+ */
+int live_open(const struct live_options *options, struct source **ret, char *error, size_t size);
+
+#endif

@@ -1,0 +1,647 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A row of the table is an option: its names, how --help shows it, what completes its argument and
+ * the function that takes it in. Options that are known but not built yet are rows without such a
+ * function: they are refused by name rather than ignored.
+ *
+ * Numbers are taken strictly: the whole argument, in range, or a usage error.
+ */
+#include "options.h"
+
+#include "core/format.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <math.h>
+#include <regex.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_DELAY_S	 1.0
+#define DEFAULT_BUDGET	 10.0
+#define DEFAULT_TOP	 20
+#define MAX_DELAY_S	 3600.0
+#define MIN_DELAY_S	 0.1
+#define HELP_TEXT_COLUMN 26
+#define ALL_SIDES	 ((1u << SIDE_COUNT) - 1)
+#define LONG_ONLY	 256 /* getopt values of options without a letter start here */
+
+struct reason {
+	char *text;
+	size_t size;
+};
+
+/* Takes an argument in; `argument` is NULL for options that have none. */
+typedef int take_fn(struct options *options, const char *argument, struct reason *reason);
+
+enum group {
+	GROUP_TARGET,
+	GROUP_WATCH,
+	GROUP_TABLE,
+	GROUP_BATCH,
+	GROUP_OTHER,
+	GROUP_COUNT,
+};
+
+static const char *const group_titles[GROUP_COUNT] = {
+	[GROUP_TARGET] = "What to watch",	 [GROUP_WATCH] = "How to watch",
+	[GROUP_TABLE] = "What to show",		 [GROUP_BATCH] = "Batch output",
+	[GROUP_OTHER] = "Help and this machine",
+};
+
+struct option_row {
+	const char *name;
+	char letter;	      /* 0 = none */
+	const char *argument; /* as --help shows it; NULL = takes none */
+	enum group group;
+	take_fn *take;	       /* NULL = not part of this version */
+	const char *help;      /* lines apart by \n */
+	const char *completes; /* words, or @pid @name @directory @file */
+	bool hidden;	       /* for the build, in no list */
+};
+
+/* Sort columns by the names of the table's headings; indexed by enum sort_column. */
+static const char *const sort_names[SORT_COUNT] = {
+	[SORT_VERDICT] = "verdict", [SORT_LIVE] = "live",     [SORT_DELTA] = "delta",
+	[SORT_RATE] = "rate",	    [SORT_BLOCKS] = "blocks", [SORT_KEPT] = "kept",
+	[SORT_OLDEST] = "oldest",   [SORT_SITE] = "site",
+};
+
+__attribute__((format(printf, 2, 3))) static int refuse(struct reason *reason, const char *format,
+							...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(reason->text, reason->size, format, arguments);
+	va_end(arguments);
+	return -EINVAL;
+}
+
+/* Decimal digits only: no sign, no blank, no 0x. */
+static bool parse_count(const char *text, unsigned long max, unsigned long *ret)
+{
+	unsigned long value;
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return false;
+	errno = 0;
+	value = strtoul(text, &end, 10);
+	if (errno || *end || value > max)
+		return false;
+	*ret = value;
+	return true;
+}
+
+/* Digits with at most one point: no sign, no exponent, no "inf" or "nan". */
+static bool parse_decimal(const char *text, double max, double *ret)
+{
+	size_t length = strspn(text, "0123456789.");
+	double value;
+	char *end;
+
+	if (!length || text[length] || length > 32)
+		return false;
+	value = strtod(text, &end);
+	if (*end || end == text || !(value <= max))
+		return false;
+	*ret = value;
+	return true;
+}
+
+static bool parse_bytes(const char *text, uint64_t *ret)
+{
+	static const char units[] = "KMGT";
+	unsigned long long value;
+	const char *unit;
+	unsigned shift = 0;
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return false;
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	if (errno)
+		return false;
+	if (*end) {
+		unit = strchr(units, toupper((unsigned char)*end));
+		if (!unit || end[1])
+			return false;
+		shift = 10 * (unsigned)(unit - units + 1);
+	}
+	if (value > (UINT64_MAX >> shift))
+		return false;
+	*ret = (uint64_t)value << shift;
+	return true;
+}
+
+static int take_pid(struct options *options, const char *argument, struct reason *reason)
+{
+	unsigned long pid;
+
+	if (!parse_count(argument, INT_MAX, &pid) || !pid)
+		return refuse(reason, "--pid %s: not a process id (a number from 1)", argument);
+	options->pid = (pid_t)pid;
+	return 0;
+}
+
+static int take_name(struct options *options, const char *argument, struct reason *reason)
+{
+	if (!*argument || strchr(argument, '/'))
+		return refuse(reason,
+			      "--name '%s': not a program's name; give the last part of its path",
+			      argument);
+	options->name = argument;
+	return 0;
+}
+
+static int check_regex(const char *option, const char *argument, struct reason *reason)
+{
+	char error[128];
+	regex_t regex;
+	int code = regcomp(&regex, argument, REG_EXTENDED | REG_NOSUB);
+
+	if (code) {
+		regerror(code, NULL, error, sizeof(error));
+		return refuse(reason, "%s '%s': %s", option, argument, error);
+	}
+	regfree(&regex);
+	return 0;
+}
+
+static int take_match(struct options *options, const char *argument, struct reason *reason)
+{
+	options->match = argument;
+	if (!*argument)
+		return refuse(reason, "--match: empty regular expression");
+	return check_regex("--match", argument, reason);
+}
+
+static int take_filter(struct options *options, const char *argument, struct reason *reason)
+{
+	options->filter = argument;
+	return check_regex("--filter", argument, reason);
+}
+
+static int take_tui(struct options *options, const char *argument, struct reason *reason)
+{
+	(void)argument, (void)reason;
+	options->tui = true;
+	return 0;
+}
+
+static int take_delay(struct options *options, const char *argument, struct reason *reason)
+{
+	if (!parse_decimal(argument, MAX_DELAY_S, &options->delay_s) ||
+	    options->delay_s < MIN_DELAY_S)
+		return refuse(reason, "--delay %s: not seconds between 0.1 and 3600", argument);
+	return 0;
+}
+
+static int take_batch(struct options *options, const char *argument, struct reason *reason)
+{
+	(void)argument, (void)reason;
+	options->batch = true;
+	return 0;
+}
+
+static int take_iterations(struct options *options, const char *argument, struct reason *reason)
+{
+	if (!parse_count(argument, LONG_MAX, &options->iterations) || !options->iterations)
+		return refuse(reason, "--iterations %s: not a number of ticks from 1", argument);
+	return 0;
+}
+
+static int take_format(struct options *options, const char *argument, struct reason *reason)
+{
+	if (!strcmp(argument, "json"))
+		options->format = FORMAT_JSON;
+	else if (!strcmp(argument, "text"))
+		options->format = FORMAT_TEXT;
+	else
+		return refuse(reason, "--format %s: not text or json", argument);
+	return 0;
+}
+
+static int take_level(struct options *options, const char *argument, struct reason *reason)
+{
+	if (level_parse(argument, &options->level))
+		return refuse(reason, "--level %s: not auto, rss, pages or heap", argument);
+	return 0;
+}
+
+static int take_budget(struct options *options, const char *argument, struct reason *reason)
+{
+	if (!strcmp(argument, "none"))
+		options->budget_percent = NAN;
+	else if (!parse_decimal(argument, 10000, &options->budget_percent))
+		return refuse(reason, "--budget %s: not a percentage up to 10000, or none",
+			      argument);
+	return 0;
+}
+
+static int take_side(struct options *options, const char *argument, struct reason *reason)
+{
+	if (!strcmp(argument, "all")) {
+		options->sides = ALL_SIDES;
+		return 0;
+	}
+	for (unsigned side = 0; side < SIDE_COUNT; side++)
+		if (!strcmp(argument, side_name(side))) {
+			options->sides = 1u << side;
+			return 0;
+		}
+	return refuse(reason, "--side %s: not user, maps, kernel or all", argument);
+}
+
+static int take_sort(struct options *options, const char *argument, struct reason *reason)
+{
+	for (unsigned i = 0; i < SORT_COUNT; i++)
+		if (!strcasecmp(argument, sort_names[i])) {
+			options->sort = i;
+			return 0;
+		}
+	return refuse(reason,
+		      "--sort %s: not verdict, live, delta, rate, blocks, kept, oldest or site",
+		      argument);
+}
+
+static int take_top(struct options *options, const char *argument, struct reason *reason)
+{
+	unsigned long top;
+
+	if (!parse_count(argument, INT_MAX, &top))
+		return refuse(reason, "--top %s: not a number of sites (0 = all)", argument);
+	options->top = top;
+	return 0;
+}
+
+static int take_older(struct options *options, const char *argument, struct reason *reason)
+{
+	if (!parse_decimal(argument, 1e9, &options->older_s))
+		return refuse(reason, "--older %s: not a number of seconds", argument);
+	return 0;
+}
+
+static int take_min_size(struct options *options, const char *argument, struct reason *reason)
+{
+	if (!parse_bytes(argument, &options->min_size_bytes))
+		return refuse(reason, "--min-size %s: not a size (bytes, or with K, M, G)",
+			      argument);
+	return 0;
+}
+
+static int take_limit(struct options *options, const char *argument, struct reason *reason)
+{
+	if (!parse_bytes(argument, &options->limit_bytes) || !options->limit_bytes)
+		return refuse(reason, "--limit %s: not a size (bytes, or with K, M, G)", argument);
+	return 0;
+}
+
+static int take_debug_dir(struct options *options, const char *argument, struct reason *reason)
+{
+	if (!*argument)
+		return refuse(reason, "--debug-dir: empty");
+	options->debug_dir = argument;
+	return 0;
+}
+
+static int take_check(struct options *options, const char *argument, struct reason *reason)
+{
+	(void)argument, (void)reason;
+	options->action = ACTION_CHECK;
+	return 0;
+}
+
+static int take_help(struct options *options, const char *argument, struct reason *reason)
+{
+	(void)argument, (void)reason;
+	options->action = ACTION_HELP;
+	return 0;
+}
+
+static int take_version(struct options *options, const char *argument, struct reason *reason)
+{
+	(void)argument, (void)reason;
+	options->action = ACTION_VERSION;
+	return 0;
+}
+
+static int take_completion(struct options *options, const char *argument, struct reason *reason)
+{
+	(void)argument, (void)reason;
+	options->action = ACTION_COMPLETION;
+	return 0;
+}
+
+#define REFUSED(name, letter, argument)                                    \
+	{                                                                  \
+		name, letter, argument, GROUP_OTHER, NULL, "", NULL, false \
+	}
+
+/* name, letter, argument, group, take, help, completes, hidden */
+static const struct option_row rows[] = {
+	{"pid", 'p', "PID", GROUP_TARGET, take_pid, "the process PID", "@pid", false},
+	{"name", 'n', "NAME", GROUP_TARGET, take_name,
+	 "the process whose program is called NAME;\n"
+	 "waits for it if there is none yet",
+	 "@name", false},
+	{"match", 0, "REGEX", GROUP_TARGET, take_match,
+	 "the process whose command line matches REGEX", NULL, false},
+	{"tui", 0, NULL, GROUP_TARGET, take_tui,
+	 "show the screen for a started CMD as well;\n"
+	 "else it ends with a report of its leaks",
+	 NULL, false},
+
+	{"level", 0, "LEVEL", GROUP_WATCH, take_level,
+	 "auto, rss (/proc only), pages (which stacks'\n"
+	 "pages are resident) or heap (every block)\n"
+	 "[auto]",
+	 "auto rss pages heap", false},
+	{"budget", 0, "PERCENT", GROUP_WATCH, take_budget,
+	 "how much auto may slow the busiest thread, or\n"
+	 "none for any [10]",
+	 "none", false},
+	{"delay", 'd', "SECONDS", GROUP_WATCH, take_delay,
+	 "between ticks, 0.1 to 3600, fractions too [1]", NULL, false},
+	{"limit", 0, "BYTES", GROUP_WATCH, take_limit,
+	 "forecast against this limit as well (K, M, G)", NULL, false},
+	{"debug-dir", 0, "DIR", GROUP_WATCH, take_debug_dir,
+	 "look for debug information here first", "@directory", false},
+
+	{"side", 0, "SIDE", GROUP_TABLE, take_side, "user, maps, kernel or all [all]",
+	 "user maps kernel all", false},
+	{"sort", 's', "COLUMN", GROUP_TABLE, take_sort,
+	 "verdict, live, delta, rate, blocks, kept,\n"
+	 "oldest or site [delta]",
+	 "verdict live delta rate blocks kept oldest site", false},
+	{"top", 0, "N", GROUP_TABLE, take_top, "in batch output at most N sites, 0 = all [20]",
+	 NULL, false},
+	{"filter", 'f', "REGEX", GROUP_TABLE, take_filter,
+	 "only sites with a frame, module or verdict that\n"
+	 "matches REGEX",
+	 NULL, false},
+	{"older", 0, "SECONDS", GROUP_TABLE, take_older,
+	 "only sites with a block at least this old", NULL, false},
+	{"min-size", 0, "BYTES", GROUP_TABLE, take_min_size,
+	 "only sites with at least BYTES live (K, M, G)", NULL, false},
+
+	{"batch", 'b', NULL, GROUP_BATCH, take_batch, "no screen: write each tick to the output",
+	 NULL, false},
+	{"iterations", 'i', "N", GROUP_BATCH, take_iterations, "end after N ticks", NULL, false},
+	{"format", 0, "FORMAT", GROUP_BATCH, take_format, "text, or json: one object a line [text]",
+	 "text json", false},
+
+	{"check", 0, NULL, GROUP_OTHER, take_check,
+	 "say what this machine allows and each level\n"
+	 "needs; changes nothing",
+	 NULL, false},
+	{"help", 'h', NULL, GROUP_OTHER, take_help, "this text", NULL, false},
+	{"version", 'V', NULL, GROUP_OTHER, take_version, "the version", NULL, false},
+
+	REFUSED("record", 'w', "FILE"),
+	REFUSED("replay", 'r', "FILE"),
+	REFUSED("export", 0, "FILE"),
+	REFUSED("config", 0, "FILE"),
+	REFUSED("lang", 0, "LANG"),
+	REFUSED("own", 0, "GLOB"),
+	REFUSED("function", 0, "NAME"),
+	REFUSED("fail-if-leaked", 0, NULL),
+	REFUSED("no-return-probes", 0, NULL),
+
+	{"print-completion", 0, NULL, GROUP_OTHER, take_completion, "", NULL, true},
+};
+
+#define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
+
+static bool listed(const struct option_row *row)
+{
+	return row->take && !row->hidden;
+}
+
+/* The table in getopt's form: `longs` has ROW_COUNT + 1 elements, `shorts` 2 + 2 * ROW_COUNT + 1.
+ */
+static void getopt_form(struct option *longs, char *shorts)
+{
+	memset(longs, 0, (ROW_COUNT + 1) * sizeof(*longs));
+	*shorts++ = '+'; /* what follows CMD is CMD's */
+	*shorts++ = ':';
+	for (size_t i = 0; i < ROW_COUNT; i++) {
+		longs[i].name = rows[i].name;
+		longs[i].has_arg = rows[i].argument ? required_argument : no_argument;
+		longs[i].val = LONG_ONLY + (int)i;
+		if (!rows[i].letter)
+			continue;
+		*shorts++ = rows[i].letter;
+		if (rows[i].argument)
+			*shorts++ = ':';
+	}
+	*shorts = 0;
+}
+
+static const struct option_row *row_of(int value)
+{
+	if (value >= LONG_ONLY && value < LONG_ONLY + (int)ROW_COUNT)
+		return &rows[value - LONG_ONLY];
+	for (size_t i = 0; i < ROW_COUNT; i++)
+		if (rows[i].letter && rows[i].letter == value)
+			return &rows[i];
+	return NULL;
+}
+
+static int take(int value, const char *word, struct options *options, struct reason *reason)
+{
+	const struct option_row *row = row_of(value == ':' ? optopt : value);
+
+	if (value == ':' && row)
+		return refuse(reason, "--%s needs its %s; see memtop --help", row->name,
+			      row->argument);
+	if (value == '?' && optopt >= LONG_ONLY)
+		return refuse(reason, "--%s takes no argument; see memtop --help",
+			      row_of(optopt)->name);
+	if (value == '?' && optopt)
+		return refuse(reason, "unknown option -%c; see memtop --help", optopt);
+	if (!row || value == '?')
+		return refuse(reason, "unknown option %s; see memtop --help", word);
+	if (!row->take)
+		return refuse(reason, "--%s is not part of this version", row->name);
+	return row->take(options, optarg, reason);
+}
+
+/* What no single option can know. */
+static int check_together(struct options *options, struct reason *reason)
+{
+	unsigned targets = !!options->pid + !!options->name + !!options->match + !!options->command;
+
+	if (options->action != ACTION_WATCH)
+		return 0;
+	if (!targets)
+		return refuse(reason, "what to watch? Give -p PID, -n NAME, --match REGEX or "
+				      "-- CMD; see memtop --help");
+	if (targets > 1)
+		return refuse(reason, "only one of --pid, --name, --match and -- CMD can be "
+				      "watched at a time");
+	if (options->tui && !options->command)
+		return refuse(reason, "--tui goes with -- CMD; without it the screen is shown "
+				      "anyway");
+	if (options->tui && options->batch)
+		return refuse(reason, "--tui and --batch exclude each other");
+	if (options->format == FORMAT_JSON && !options->batch)
+		return refuse(reason, "--format json goes with --batch");
+	if (options->iterations && !options->batch)
+		return refuse(reason, "--iterations goes with --batch");
+	return 0;
+}
+
+static int parse_words(int argc, char **argv, struct options *ret, struct reason *reason)
+{
+	struct option longs[ROW_COUNT + 1];
+	char shorts[2 * ROW_COUNT + 3];
+	int value, err;
+
+	getopt_form(longs, shorts);
+	opterr = 0;
+	optind = 0; /* start anew: tests parse more than once */
+	for (;;) {
+		int at = optind ? optind : 1;
+
+		value = getopt_long(argc, argv, shorts, longs, NULL);
+		if (value < 0)
+			break;
+		err = take(value, argv[at < argc ? at : argc - 1], ret, reason);
+		if (err)
+			return err;
+	}
+	if (optind < argc) {
+		if (strcmp(argv[optind - 1], "--"))
+			return refuse(reason,
+				      "'%s' is no option; to start a program write "
+				      "memtop -- CMD",
+				      argv[optind]);
+		if (!*argv[optind])
+			return refuse(reason, "--: empty name of a program");
+		ret->command = &argv[optind];
+	}
+	return check_together(ret, reason);
+}
+
+int options_parse(int argc, char **argv, struct options *ret, char *error, size_t size)
+{
+	struct reason reason = {.text = error, .size = size};
+
+	*ret = (struct options){
+		.level = LEVEL_AUTO,
+		.budget_percent = DEFAULT_BUDGET,
+		.delay_s = DEFAULT_DELAY_S,
+		.sides = ALL_SIDES,
+		.sort = SORT_DELTA,
+		.top = DEFAULT_TOP,
+	};
+	return parse_words(argc, argv, ret, &reason);
+}
+
+static void write_row(FILE *out, const struct option_row *row)
+{
+	const char *line = row->help;
+	char names[64];
+	int length;
+
+	length = row->letter ?
+			 snprintf(names, sizeof(names), "  -%c, --%s", row->letter, row->name) :
+			 snprintf(names, sizeof(names), "      --%s", row->name);
+	if (row->argument)
+		snprintf(names + length, sizeof(names) - length, " %s", row->argument);
+	fprintf(out, "%-*s", HELP_TEXT_COLUMN, names);
+	for (;;) {
+		int span = (int)strcspn(line, "\n");
+
+		fprintf(out, "%.*s\n", span, line);
+		if (!line[span])
+			break;
+		line += span + 1;
+		fprintf(out, "%*s", HELP_TEXT_COLUMN, "");
+	}
+}
+
+void options_write_help(FILE *out)
+{
+	fputs("Usage: memtop [OPTION]... -p PID | -n NAME | --match REGEX\n"
+	      "       memtop [OPTION]... -- CMD [ARG]...\n"
+	      "Watch a live process and show whose code holds its memory.\n",
+	      out);
+	for (unsigned group = 0; group < GROUP_COUNT; group++) {
+		fprintf(out, "\n%s:\n", group_titles[group]);
+		for (size_t i = 0; i < ROW_COUNT; i++)
+			if (listed(&rows[i]) && rows[i].group == group)
+				write_row(out, &rows[i]);
+		if (group == GROUP_TARGET)
+			fprintf(out, "%-*s%s\n", HELP_TEXT_COLUMN, "  -- CMD [ARG]...",
+				"start CMD and watch it from its first instruction");
+	}
+	fputs("\nExit status: 0 done, 1 usage, 2 no such target, 3 not permitted or not\n"
+	      "supported, 4 internal error; with -- CMD that of CMD. See memtop(1).\n",
+	      out);
+}
+
+/* One way to complete an argument, and the bash that does it. */
+static const struct completer {
+	const char *name;
+	const char *bash;
+} completers[] = {
+	{"@pid", "$(command ps -e -o pid= 2>/dev/null)"},
+	{"@name", "$(command ps -e -o comm= 2>/dev/null)"},
+	{"@directory", "$(compgen -d -- \"$word\")"},
+};
+
+static const char *completion_words(const char *completes)
+{
+	for (size_t i = 0; i < sizeof(completers) / sizeof(completers[0]); i++)
+		if (!strcmp(completers[i].name, completes))
+			return completers[i].bash;
+	return completes;
+}
+
+static void write_completion_case(FILE *out, const struct option_row *row)
+{
+	fprintf(out, "\t--%s", row->name);
+	if (row->letter)
+		fprintf(out, " | -%c", row->letter);
+	fprintf(out, ") words=\"%s\" ;;\n", row->completes ? completion_words(row->completes) : "");
+}
+
+void options_write_completion(FILE *out)
+{
+	fputs("# bash completion for memtop; made by `make completions/memtop`.\n"
+	      "_memtop()\n{\n"
+	      "\tlocal word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}\n"
+	      "\tlocal words=\"",
+	      out);
+	for (size_t i = 0, n = 0; i < ROW_COUNT; i++)
+		if (listed(&rows[i]))
+			fprintf(out, "%s--%s", n++ ? " " : "", rows[i].name);
+	fputs("\" i\n\n"
+	      "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
+	      "\t\tif [[ ${COMP_WORDS[i]} == -- ]]; then\n"
+	      "\t\t\tif ((i + 1 == COMP_CWORD)); then\n"
+	      "\t\t\t\tmapfile -t COMPREPLY < <(compgen -c -- \"$word\")\n"
+	      "\t\t\telse\n"
+	      "\t\t\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n"
+	      "\t\t\tfi\n"
+	      "\t\t\treturn\n"
+	      "\t\tfi\n"
+	      "\tdone\n"
+	      "\tcase $previous in\n",
+	      out);
+	for (size_t i = 0; i < ROW_COUNT; i++)
+		if (listed(&rows[i]) && rows[i].argument)
+			write_completion_case(out, &rows[i]);
+	fputs("\tesac\n"
+	      "\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
+	      "}\n"
+	      "complete -F _memtop memtop\n",
+	      out);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The command line. One table holds every option: the parser, --help and the bash completion are
+ * made from it, and a test holds the manual page against it.
+ */
+#ifndef MEMTOP_OPTIONS_H
+#define MEMTOP_OPTIONS_H
+
+#include "core/snapshot.h"
+#include "core/view.h"
+
+#include <stdio.h>
+
+enum output_format {
+	FORMAT_TEXT,
+	FORMAT_JSON,
+};
+
+/* Instead of watching a target. */
+enum options_action {
+	ACTION_WATCH,
+	ACTION_HELP,
+	ACTION_VERSION,
+	ACTION_CHECK,
+	ACTION_COMPLETION,
+};
+
+struct options {
+	enum options_action action;
+	/* The target: exactly one of them is set when a target is watched. */
+	pid_t pid;	  /* 0 = not given */
+	const char *name; /* NULL = not given; strings are the command line's own */
+	const char *match;
+	char *const *command; /* NULL = not given */
+	bool tui;	      /* with a command: on the screen */
+	enum level level;
+	double budget_percent; /* NAN = none */
+	uint64_t limit_bytes;  /* 0 = none */
+	const char *debug_dir; /* NULL = the usual ones */
+	double delay_s;
+	bool batch;
+	unsigned long iterations; /* 0 = until the target ends */
+	enum output_format format;
+	unsigned sides; /* a bit for each enum side */
+	enum sort_column sort;
+	size_t top; /* 0 = all */
+	const char *filter;
+	double older_s;
+	uint64_t min_size_bytes;
+};
+
+/* 0, or -EINVAL with one line for the user in `error`. */
+int options_parse(int argc, char **argv, struct options *ret, char *error, size_t size);
+
+void options_write_help(FILE *out);
+/* The script for bash; completions/memtop is made of it. */
+void options_write_completion(FILE *out);
+
+#endif

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The heap book against the ledger that the target keeps itself: bytes and blocks, site by site."""
+
+import time
+
+from batch import TOTALS, Batch, by_address, function_of
+from tap import check, check_equal, run, wait_for
+from target import Perception
+
+
+def compare(tick, ledger):
+    seen = by_address(tick)
+    wrong = []
+    for site in ledger["sites"]:
+        expected = site["since_ready"]
+        have = seen.get(int(site["return_address"], 16), dict.fromkeys(TOTALS, 0))
+        for name in TOTALS:
+            if have[name] != expected[name]:
+                wrong.append(f"{site['site']} {site['kind']} {name}: "
+                             f"{expected[name]} kept, {have[name]} seen")
+    check(not wrong, "the book differs from the ledger: " + "; ".join(wrong))
+    check(len(ledger["sites"]) >= 40, "the ledger lists the target's sites")
+
+
+def books_equal_the_ledger():
+    with Perception(wait=True) as service:
+        with Batch("-p", str(service.pid), "--level", "heap", "--top", "0") as memtop:
+            first = memtop.tick()
+            check_equal(first["level"], "heap", "level")
+            service.go()
+            for _ in range(3):
+                memtop.tick_where(lambda tick: tick["user"]["allocated_blocks"] > 60000,
+                                  "the target allocates")
+                ledger = service.quiesce()
+                tick = memtop.tick_after()
+                compare(tick, ledger)
+                check_equal(tick["losses"]["total"], 0, "losses")
+                service.go()
+
+
+def books_equal_the_ledger_with_an_attach_in_the_middle():
+    """Blocks from before the attach are not known; what comes after is exact again once the cameras
+    have stood still for a moment."""
+    with Perception(wait=True) as service:
+        service.go()
+        time.sleep(1)  # any moment will do: the point is that it is none in particular
+        with Batch("-p", str(service.pid), "--level", "heap", "--top", "0") as memtop:
+            memtop.tick()
+            before = service.quiesce()
+            start = by_address(memtop.tick_after())
+            service.go()
+            memtop.tick_where(lambda tick: tick["user"]["allocated_blocks"] > 60000,
+                              "the target allocates")
+            after = service.quiesce()
+            end = by_address(memtop.tick_after())
+        then = {site["return_address"]: site for site in before["sites"]}
+        none = dict.fromkeys(TOTALS, 0)
+        for site in after["sites"]:
+            address = int(site["return_address"], 16)
+            old = then.get(site["return_address"], {"since_ready": none})
+            for name in ("allocated_bytes", "allocated_blocks"):
+                check_equal(
+                    end.get(address, none)[name] - start.get(address, none)[name],
+                    site["since_ready"][name] - old["since_ready"][name],
+                    f"{site['site']} {name}")
+            check(end.get(address, none)["live_blocks"] <= site["live_blocks"],
+                  f"{site['site']}: no more live than the target has")
+
+
+def leak_is_on_top_within_ten_seconds():
+    with Perception() as service:
+        with Batch("-p", str(service.pid), "--level", "heap", "--sort", "delta") as memtop:
+            first = memtop.tick()
+            tick = memtop.tick_where(
+                lambda t: t["sites"] and function_of(t["sites"][0]) == "jpeg_decode_frame" and
+                t["sites"][0]["verdict"] == "leaking", "jpeg_decode_frame is leaking, on top", 60)
+            check(tick["elapsed_s"] - first["elapsed_s"] <= 15,
+                  f"judged after {tick['elapsed_s']:.1f} s")
+            site = tick["sites"][0]
+            check(0.10 < site["kept_ratio"] < 0.19, f"1 in 7 kept: {site['kept_ratio']}")
+            check(3.5e6 < site["rate_bytes_per_s"] < 7e6, f"rate {site['rate_bytes_per_s']}")
+
+
+def fixed_service_is_not_called_leaking():
+    with Perception("--fixed") as service:
+        with Batch("-p", str(service.pid), "--level", "heap", "--top", "0") as memtop:
+            end = wait_for(memtop.tick, "first tick")["elapsed_s"] + 45
+            while True:
+                tick = memtop.tick()
+                leaking = [function_of(site) for site in tick["sites"]
+                           if site["verdict"] == "leaking"]
+                check(not leaking, f"at {tick['elapsed_s']:.0f} s called leaking: {leaking}")
+                check(tick["rss"]["verdict"] != "leaking", "RSS is not called leaking")
+                if tick["elapsed_s"] > end:
+                    break
+            check_equal(tick["rss"]["verdict"], "steady", "RSS verdict")
+
+
+run([books_equal_the_ledger, books_equal_the_ledger_with_an_attach_in_the_middle,
+     leak_is_on_top_within_ten_seconds, fixed_service_is_not_called_leaking])

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A small TAP harness: cases are functions; one fails by raising."""
+
+import sys
+import time
+import traceback
+
+
+class Failure(Exception):
+    """What was expected did not come."""
+
+
+def check(condition, what):
+    if not condition:
+        raise Failure(what)
+
+
+def check_equal(seen, expected, what):
+    if seen != expected:
+        raise Failure(f"{what}: expected {expected!r}, saw {seen!r}")
+
+
+def wait_for(condition, what, seconds=20.0, every=0.05):
+    """Waits until condition() is true and returns what it gave; fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failure(f"not within {seconds:g} s: {what() if callable(what) else what}")
+        time.sleep(every)
+
+
+def run(cases):
+    """Runs the cases named on the command line, or all; prints TAP and exits."""
+    wanted = [case for case in cases if not sys.argv[1:] or case.__name__ in sys.argv[1:]]
+    failed = 0
+    print(f"1..{len(wanted)}", flush=True)
+    for number, case in enumerate(wanted, 1):
+        name = case.__name__
+        try:
+            case()
+            print(f"ok {number} - {name}", flush=True)
+        except Exception:
+            failed += 1
+            for line in traceback.format_exc().splitlines():
+                print(f"# {line}")
+            print(f"not ok {number} - {name}", flush=True)
+    sys.exit(1 if failed else 0)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Processes that tests start and always end."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+
+from tap import Failure, wait_for
+
+MEMTOP = os.environ.get("MEMTOP", "./memtop")
+BUILD = os.environ.get("top_builddir", ".")
+
+
+def built(path):
+    return os.path.join(BUILD, path)
+
+
+@contextlib.contextmanager
+def running(*command, **options):
+    """A process that is killed when the block ends."""
+    process = subprocess.Popen(command, **options)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+
+class Perception:
+    """The leaking service. With wait=True it stands still until go()."""
+
+    def __init__(self, *options, build="perception_service", wait=False):
+        self.folder = tempfile.TemporaryDirectory(prefix="memtop-test-")
+        self.ledger_file = os.path.join(self.folder.name, "ledger.json")
+        self.command = [built(f"tests/targets/{build}"), "--ledger", self.ledger_file, *options]
+        self.wait = wait
+        if wait:
+            self.command.append("--wait")
+
+    def __enter__(self):
+        self.process = subprocess.Popen(
+            self.command, stdout=subprocess.PIPE if self.wait else subprocess.DEVNULL, text=True)
+        self.pid = self.process.pid
+        if self.wait:
+            line = self.process.stdout.readline()
+            if line.strip() != f"ready {self.pid}":
+                raise Failure(f"the service said {line!r}")
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        if self.process.stdout:
+            self.process.stdout.close()
+        self.folder.cleanup()
+
+    def go(self):
+        os.kill(self.pid, signal.SIGUSR1)
+
+    def quiesce(self):
+        """Stops all threads between two frames and returns the ledger as of then."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.ledger_file)
+        os.kill(self.pid, signal.SIGUSR2)
+        wait_for(lambda: os.path.exists(self.ledger_file), "the service writes its ledger")
+        with open(self.ledger_file, encoding="utf-8") as file:
+            return json.load(file)
+
+
+def cpu_seconds(pid):
+    """CPU time that a process has used."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

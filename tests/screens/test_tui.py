@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""memtop on the leaking service, in a terminal, by keys."""
+
+import os
+import re
+import signal
+import subprocess
+
+from tap import check, check_equal, run, wait_for
+from target import MEMTOP, Perception, running
+from terminal import Terminal
+
+
+def braille(screen):
+    return any(0x2801 <= ord(character) <= 0x28ff for character in screen)
+
+
+def first_site(screen):
+    """The table's first row, without its marks."""
+    rows = screen.splitlines()
+    heading = next(i for i, row in enumerate(rows) if "VERDICT" in row and "LIVE" in row)
+    return rows[heading + 1]
+
+
+def on_service(service, columns=120, rows=40, **options):
+    return Terminal([MEMTOP, "-p", str(service.pid), "--level", "heap"], columns, rows, **options)
+
+
+def leak_is_on_top(screen):
+    return "VERDICT" in screen and "jpeg_decode_frame" in first_site(screen)
+
+
+def shows_header_graph_panes_and_leak():
+    with Perception() as service, on_service(service) as terminal:
+        screen = terminal.wait(lambda s: leak_is_on_top(s) and braille(s), "leak on top, a graph")
+        check(f"[{service.pid}]" in screen.splitlines()[0], "the header names the target")
+        for word in ("user", "kernel", "RSS", "limit"):
+            check(word in screen, f"{word!r} on screen")
+        terminal.wait(lambda s: "LEAKING" in first_site(s), "the verdict", 30)
+        terminal.key("q")
+        terminal.wait_text("exit=0")
+
+
+def keys_sort_freeze_unfold_help():
+    with Perception() as service, on_service(service) as terminal:
+        terminal.wait(leak_is_on_top, "leak on top")
+        terminal.key("Enter")
+        screen = terminal.wait(lambda s: "libdecode.so" in s, "the stack, unfolded")
+        check(re.search(r"jpeg_decode_frame\+0x", screen), "frames with offsets")
+        terminal.key("Enter")
+        terminal.wait(lambda s: "libdecode.so" not in s, "folded again")
+        terminal.key("Space")
+        frozen = terminal.wait(lambda s: re.search("frozen", s, re.I), "the banner")
+        live = first_site(frozen)
+        terminal.key("Down", "Up")
+        check_equal(first_site(terminal.screen()).split()[2:4], live.split()[2:4],
+                    "numbers while frozen")
+        terminal.key("Space")
+        terminal.wait(lambda s: not re.search("frozen", s, re.I), "live again")
+        before = terminal.wait(leak_is_on_top, "leak on top")
+        terminal.key("I")
+        terminal.wait(lambda s: "VERDICT" in s and "jpeg_decode_frame" not in first_site(s),
+                      "order inverted")
+        terminal.key("I")
+        terminal.wait(leak_is_on_top, "order as before")
+        heading = next(row for row in before.splitlines() if "VERDICT" in row)
+        terminal.key("<")
+        terminal.wait(lambda s: "VERDICT" in s and heading not in s, "another sort column")
+        terminal.key("?")
+        terminal.wait(lambda s: "freeze" in s and "VERDICT" not in s or "Help" in s, "help")
+        terminal.key("Escape")
+        terminal.wait(lambda s: "VERDICT" in s, "back to the table")
+        terminal.key("Tab")
+        terminal.wait(lambda s: "VERDICT" in s and "jpeg_decode_frame" not in first_site(s),
+                      "the kernel side")
+        terminal.key("q")
+        terminal.wait_text("exit=0")
+
+
+def resizes_to_60x16_and_back():
+    with Perception() as service, on_service(service) as terminal:
+        terminal.wait(leak_is_on_top, "leak on top")
+        for columns, rows in ((60, 16), (80, 24), (200, 60), (120, 40)):
+            terminal.resize(columns, rows)
+            screen = terminal.wait(leak_is_on_top, f"leak on top at {columns}x{rows}")
+            check(all(len(row) <= columns for row in screen.splitlines()), "no row too long")
+        terminal.resize(30, 8)
+        terminal.wait_text("too small")
+        terminal.resize(10, 3)
+        terminal.wait(lambda s: "VERDICT" not in s, "nothing torn at 10x3")
+        terminal.resize(120, 40)
+        terminal.wait(leak_is_on_top, "leak on top again")
+        terminal.key("q")
+        terminal.wait_text("exit=0")
+
+
+def plain_terminals():
+    for environment in ({"LC_ALL": "C"}, {"TERM": "dumb"}, {"TERM": "no-such-terminal"},
+                        {"TERM": "vt100"}):
+        with Perception() as service, on_service(service, environment=environment) as terminal:
+            screen = terminal.wait(leak_is_on_top, f"leak on top with {environment}")
+            if "LC_ALL" in environment:
+                check(not braille(screen) and screen.isascii(), "ASCII only")
+            terminal.key("q")
+            terminal.wait_text("exit=0")
+
+
+def terminal_settings(terminal):
+    """What stty says of the terminal, taken from outside."""
+    tty = terminal.tmux("display-message", "-p", "-t", "test", "#{pane_tty}").strip()
+    return subprocess.run(["stty", "-a", "-F", tty], check=True, capture_output=True,
+                          text=True).stdout
+
+
+def memtop_pid(terminal):
+    def child():
+        path = f"/proc/{terminal.pane_pid()}/task/{terminal.pane_pid()}/children"
+        with open(path, encoding="ascii") as file:
+            pids = [int(word) for word in file.read().split()]
+        return next((pid for pid in pids if "memtop" in os.readlink(f"/proc/{pid}/exe")), None)
+    return wait_for(child, "memtop runs")
+
+
+def terminal_is_given_back():
+    endings = {
+        "q": lambda terminal: terminal.key("q"),
+        "Ctrl-C": lambda terminal: terminal.key("C-c"),
+        "SIGTERM": lambda terminal: os.kill(memtop_pid(terminal), signal.SIGTERM),
+        "SIGSEGV": lambda terminal: os.kill(memtop_pid(terminal), signal.SIGSEGV),
+    }
+    for name, end in endings.items():
+        with Perception() as service, Terminal(None) as terminal:
+            before = terminal_settings(terminal)
+            terminal.type(f"{MEMTOP} -p {service.pid} --level heap; echo exit=$?\n")
+            terminal.wait(leak_is_on_top, "leak on top")
+            end(terminal)
+            screen = terminal.wait_text("exit=")
+            check("VERDICT" not in screen, f"{name}: the shell's screen is back")
+            check_equal(terminal_settings(terminal), before, f"terminal settings after {name}")
+            wait_for(lambda: service.process.poll() is None, "the target goes on")
+
+
+def suspend_and_resume():
+    with Perception() as service, Terminal(None) as terminal:
+        terminal.type(f"{MEMTOP} -p {service.pid} --level heap; echo exit=$?\n")
+        terminal.wait(leak_is_on_top, "leak on top")
+        terminal.key("C-z")
+        screen = terminal.wait(lambda s: "Stopped" in s, "stopped")
+        check("VERDICT" not in screen, "the shell's screen is back")
+        terminal.type("fg\n")
+        terminal.wait(leak_is_on_top, "leak on top again")
+        terminal.key("q")
+        terminal.wait(lambda s: "VERDICT" not in s, "ended")
+
+
+def closed_terminal_ends_memtop():
+    with Perception() as service, on_service(service) as terminal:
+        terminal.wait(leak_is_on_top, "leak on top")
+        pid = memtop_pid(terminal)
+        terminal.tmux("kill-server", check=False)
+        wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "memtop ends with its terminal")
+        check(service.process.poll() is None, "the target goes on")
+
+
+run([shows_header_graph_panes_and_leak, keys_sort_freeze_unfold_help, resizes_to_60x16_and_back,
+     plain_terminals, terminal_is_given_back, suspend_and_resume, closed_terminal_ends_memtop])

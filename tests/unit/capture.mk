@@ -1,0 +1,28 @@
+# the capture room
+if HAVE_CMOCKA
+UNIT_CAPTURE_LIBS = libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS) $(CAPSTONE_LIBS) \
+	$(CMOCKA_LIBS) -lpthread -lm
+UNIT_CAPTURE_TESTS = \
+	tests/unit/test_allocators tests/unit/test_cgroup tests/unit/test_probe_site \
+	tests/unit/test_procfs tests/unit/test_procmaps tests/unit/test_target
+check_PROGRAMS += $(UNIT_CAPTURE_TESTS)
+TESTS += $(UNIT_CAPTURE_TESTS)
+tests_unit_test_cgroup_SOURCES = tests/unit/test_cgroup.c
+tests_unit_test_cgroup_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_cgroup_LDADD = $(UNIT_CAPTURE_LIBS)
+tests_unit_test_procfs_SOURCES = tests/unit/test_procfs.c
+tests_unit_test_procfs_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_procfs_LDADD = $(UNIT_CAPTURE_LIBS)
+tests_unit_test_procmaps_SOURCES = tests/unit/test_procmaps.c
+tests_unit_test_procmaps_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_procmaps_LDADD = $(UNIT_CAPTURE_LIBS)
+tests_unit_test_target_SOURCES = tests/unit/test_target.c
+tests_unit_test_target_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_target_LDADD = $(UNIT_CAPTURE_LIBS)
+tests_unit_test_allocators_SOURCES = tests/unit/test_allocators.c
+tests_unit_test_allocators_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_allocators_LDADD = $(UNIT_CAPTURE_LIBS)
+tests_unit_test_probe_site_SOURCES = tests/unit/test_probe_site.c
+tests_unit_test_probe_site_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_probe_site_LDADD = $(UNIT_CAPTURE_LIBS)
+endif
