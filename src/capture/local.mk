@@ -29,3 +29,9 @@ libcapture_a_SOURCES += \
 	src/capture/kernel_exercise.c src/capture/kernel_exercise.h \
 	src/capture/kernel_facts.c src/capture/kernel_facts.h \
 	src/capture/kernel_matching.c src/capture/kernel_matching.h
+
+libcapture_a_SOURCES += \
+	src/capture/lifetime.c src/capture/lifetime.h \
+	src/capture/memory.c src/capture/memory.h \
+	src/capture/smaps.c src/capture/smaps.h \
+	src/capture/live.c src/capture/live.h

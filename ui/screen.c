@@ -1,0 +1,786 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A key goes to the mode that is on (the table, help, the sort menu, a prompt, a question); in the
+ * table it is looked up in keys.c and answered by the handler of its action. Nothing here waits:
+ * what takes time is a request to the application.
+ */
+#include "ui/screen.h"
+
+#include "core/format.h"
+#include "core/losses.h"
+#include "ui/columns.h"
+#include "ui/draw.h"
+#include "ui/keys.h"
+#include "ui/overlay.h"
+#include "ui/table.h"
+#include "ui/term.h"
+#include "util/alloc.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROMPT_SIZE   256
+#define SIDEWAYS_STEP 8
+#define SIDEWAYS_MAX  2000
+#define DELAY_MIN     0.1
+#define DELAY_MAX     3600.0
+#define CTRL_U	      21
+
+enum mode {
+	MODE_TABLE,
+	MODE_HELP,
+	MODE_SORT,
+	MODE_SEARCH, /* the prompts */
+	MODE_FILTER,
+	MODE_DELAY,
+	MODE_LEVEL, /* the question */
+	MODE_COUNT,
+};
+
+struct screen {
+	enum mode mode;
+	struct table table;
+	unsigned sideways;
+	bool absolute;
+	struct stack_options stacks;
+	unsigned help_top, help_last;
+	unsigned sort_chosen;
+	char prompt[PROMPT_SIZE];
+	char search[PROMPT_SIZE];
+	char message[256];
+	enum level level;
+	double delay_s;
+	struct resolver *resolver; /* of the last drawing, borrowed */
+};
+
+struct screen *screen_new(void)
+{
+	return xcalloc(1, sizeof(struct screen));
+}
+
+void screen_free(struct screen *screen)
+{
+	free(screen);
+}
+
+enum level screen_level(const struct screen *screen)
+{
+	return screen->level;
+}
+
+double screen_delay(const struct screen *screen)
+{
+	return screen->delay_s;
+}
+
+void screen_message(struct screen *screen, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(screen->message, sizeof(screen->message), format, arguments);
+	va_end(arguments);
+}
+
+/* What search and filter look at: the stack as shown, the modules, the kind. */
+static void site_text(void *context, const struct picture *picture, const struct site_info *site,
+		      char *ret, size_t size)
+{
+	struct screen *screen = context;
+	struct frame frames[RESOLVER_MAX_INLINED];
+	const char *last = "";
+	size_t used;
+
+	stack_site_text(screen->resolver, picture->modules, site, &screen->stacks, ret, size);
+	used = strlen(ret);
+	used += (size_t)snprintf(ret + used, size - used, "  %s", kind_name(site->kind));
+	for (unsigned i = 0; i < site->nframes && used < size; i++) {
+		if (!resolver_resolve(screen->resolver, picture->modules, site, i, frames,
+				      RESOLVER_MAX_INLINED) ||
+		    strcmp(frames[0].module, last) == 0)
+			continue;
+		last = frames[0].module;
+		used += (size_t)snprintf(ret + used, size - used, " %s", last);
+	}
+}
+
+/* Handlers of actions. */
+
+typedef enum screen_request handler_fn(struct screen *screen, struct view *view);
+
+static enum screen_request on_up(struct screen *screen, struct view *view)
+{
+	if (screen->table.detail > 0)
+		screen->table.detail--;
+	else
+		view_move(view, -1);
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_down(struct screen *screen, struct view *view)
+{
+	if (screen->table.detail_hidden > 0) {
+		screen->table.detail++;
+		return SCREEN_NOTHING;
+	}
+	screen->table.detail = 0;
+	view_move(view, 1);
+	return SCREEN_NOTHING;
+}
+
+static long page(const struct screen *screen)
+{
+	return screen->table.page > 1 ? (long)screen->table.page - 1 : 1;
+}
+
+static enum screen_request on_page_up(struct screen *screen, struct view *view)
+{
+	unsigned step = (unsigned)page(screen);
+
+	if (screen->table.detail > 0) {
+		screen->table.detail -= step < screen->table.detail ? step : screen->table.detail;
+		return SCREEN_NOTHING;
+	}
+	view_move(view, -page(screen));
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_page_down(struct screen *screen, struct view *view)
+{
+	if (screen->table.detail_hidden > 0) {
+		screen->table.detail += (unsigned)page(screen);
+		return SCREEN_NOTHING;
+	}
+	screen->table.detail = 0;
+	view_move(view, page(screen));
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_first(struct screen *screen, struct view *view)
+{
+	screen->table.detail = 0;
+	view_move(view, LONG_MIN);
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_last(struct screen *screen, struct view *view)
+{
+	screen->table.detail = 0;
+	view_move(view, LONG_MAX);
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_left(struct screen *screen, struct view *view)
+{
+	(void)view;
+	screen->sideways -= screen->sideways < SIDEWAYS_STEP ? screen->sideways : SIDEWAYS_STEP;
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_right(struct screen *screen, struct view *view)
+{
+	(void)view;
+	if (screen->sideways < SIDEWAYS_MAX)
+		screen->sideways += SIDEWAYS_STEP;
+	return SCREEN_NOTHING;
+}
+
+static void unfold(struct screen *screen, struct view *view, bool unfolded)
+{
+	screen->table.detail = 0;
+	view_set_unfolded(view, view_selected(view), unfolded);
+}
+
+static enum screen_request on_toggle(struct screen *screen, struct view *view)
+{
+	unfold(screen, view, !view_unfolded(view, view_selected(view)));
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_open(struct screen *screen, struct view *view)
+{
+	unfold(screen, view, true);
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_close(struct screen *screen, struct view *view)
+{
+	unfold(screen, view, false);
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_open_all(struct screen *screen, struct view *view)
+{
+	screen->table.detail = 0;
+	view_set_all_unfolded(view, !view_unfolded(view, view_selected(view)));
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_freeze(struct screen *screen, struct view *view)
+{
+	(void)screen;
+	view_set_frozen(view, !view_frozen(view));
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request ask(struct screen *screen, enum mode mode, const char *text)
+{
+	screen->mode = mode;
+	snprintf(screen->prompt, sizeof(screen->prompt), "%s", text);
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_search(struct screen *screen, struct view *view)
+{
+	(void)view;
+	return ask(screen, MODE_SEARCH, "");
+}
+
+static enum screen_request find(struct screen *screen, struct view *view, int direction)
+{
+	if (!screen->search[0])
+		screen_message(screen, "Nothing to search for yet: / asks");
+	else if (view_search(view, screen->search, direction) == 0)
+		screen->table.detail = 0;
+	else
+		screen_message(screen, "Not found: %s", screen->search);
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_next(struct screen *screen, struct view *view)
+{
+	return find(screen, view, 1);
+}
+
+static enum screen_request on_earlier(struct screen *screen, struct view *view)
+{
+	return find(screen, view, -1);
+}
+
+static enum screen_request on_filter(struct screen *screen, struct view *view)
+{
+	const char *filter = view_filter(view);
+
+	return ask(screen, MODE_FILTER, filter ? filter : "");
+}
+
+static enum screen_request on_sort(struct screen *screen, struct view *view)
+{
+	screen->mode = MODE_SORT;
+	screen->sort_chosen = view_sort(view, NULL);
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request sort_aside(struct view *view, int direction)
+{
+	bool inverted;
+	enum sort_column column = view_sort(view, &inverted);
+
+	view_set_sort(view, columns_sort_neighbour(column, direction), inverted);
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_sort_left(struct screen *screen, struct view *view)
+{
+	(void)screen;
+	return sort_aside(view, -1);
+}
+
+static enum screen_request on_sort_right(struct screen *screen, struct view *view)
+{
+	(void)screen;
+	return sort_aside(view, 1);
+}
+
+static enum screen_request on_invert(struct screen *screen, struct view *view)
+{
+	bool inverted;
+	enum sort_column column = view_sort(view, &inverted);
+
+	(void)screen;
+	view_set_sort(view, column, !inverted);
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request change_side(struct screen *screen, struct view *view, int step)
+{
+	screen->table.detail = 0;
+	view_set_side(view, (enum side)(((int)view_side(view) + SIDE_COUNT + step) % SIDE_COUNT));
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_side(struct screen *screen, struct view *view)
+{
+	return change_side(screen, view, 1);
+}
+
+static enum screen_request on_side_back(struct screen *screen, struct view *view)
+{
+	return change_side(screen, view, -1);
+}
+
+static enum screen_request on_mark(struct screen *screen, struct view *view)
+{
+	(void)screen;
+	(void)view;
+	return SCREEN_MARK;
+}
+
+static enum screen_request on_delay(struct screen *screen, struct view *view)
+{
+	(void)view;
+	return ask(screen, MODE_DELAY, "");
+}
+
+static enum screen_request on_absolute(struct screen *screen, struct view *view)
+{
+	(void)view;
+	screen->absolute = !screen->absolute;
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_wrappers(struct screen *screen, struct view *view)
+{
+	(void)view;
+	screen->stacks.wrappers = !screen->stacks.wrappers;
+	screen_message(screen, screen->stacks.wrappers ? "Wrapper frames are shown" :
+							 "Wrapper frames are folded away");
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_paths(struct screen *screen, struct view *view)
+{
+	(void)view;
+	screen->stacks.paths = !screen->stacks.paths;
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_level(struct screen *screen, struct view *view)
+{
+	const struct picture *picture = view_picture(view);
+
+	if (!picture)
+		return SCREEN_NOTHING;
+	screen->level = picture->level == LEVEL_HEAP ? LEVEL_RSS : LEVEL_HEAP;
+	screen->mode = MODE_LEVEL;
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_help(struct screen *screen, struct view *view)
+{
+	(void)view;
+	screen->mode = MODE_HELP;
+	screen->help_top = 0;
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_quit(struct screen *screen, struct view *view)
+{
+	(void)screen;
+	(void)view;
+	return SCREEN_QUIT;
+}
+
+static enum screen_request on_suspend(struct screen *screen, struct view *view)
+{
+	(void)screen;
+	(void)view;
+	return SCREEN_SUSPEND;
+}
+
+static enum screen_request on_redraw(struct screen *screen, struct view *view)
+{
+	(void)screen;
+	(void)view;
+	return SCREEN_REDRAW;
+}
+
+/* Back from what was changed last: the sideways scroll, then the filter. */
+static enum screen_request on_back(struct screen *screen, struct view *view)
+{
+	if (screen->sideways)
+		screen->sideways = 0;
+	else if (view_filter(view))
+		view_set_filter(view, NULL, NULL, 0);
+	return SCREEN_NOTHING;
+}
+
+static handler_fn *const handlers[ACTION_COUNT] = {
+	[ACTION_UP] = on_up,
+	[ACTION_DOWN] = on_down,
+	[ACTION_PAGE_UP] = on_page_up,
+	[ACTION_PAGE_DOWN] = on_page_down,
+	[ACTION_FIRST] = on_first,
+	[ACTION_LAST] = on_last,
+	[ACTION_LEFT] = on_left,
+	[ACTION_RIGHT] = on_right,
+	[ACTION_TOGGLE] = on_toggle,
+	[ACTION_OPEN] = on_open,
+	[ACTION_CLOSE] = on_close,
+	[ACTION_OPEN_ALL] = on_open_all,
+	[ACTION_FREEZE] = on_freeze,
+	[ACTION_SEARCH] = on_search,
+	[ACTION_NEXT] = on_next,
+	[ACTION_EARLIER] = on_earlier,
+	[ACTION_FILTER] = on_filter,
+	[ACTION_SORT] = on_sort,
+	[ACTION_SORT_LEFT] = on_sort_left,
+	[ACTION_SORT_RIGHT] = on_sort_right,
+	[ACTION_INVERT] = on_invert,
+	[ACTION_SIDE] = on_side,
+	[ACTION_SIDE_BACK] = on_side_back,
+	[ACTION_MARK] = on_mark,
+	[ACTION_DELAY] = on_delay,
+	[ACTION_ABSOLUTE] = on_absolute,
+	[ACTION_WRAPPERS] = on_wrappers,
+	[ACTION_PATHS] = on_paths,
+	[ACTION_LEVEL] = on_level,
+	[ACTION_HELP] = on_help,
+	[ACTION_BACK] = on_back,
+	[ACTION_QUIT] = on_quit,
+	[ACTION_QUIT_NOW] = on_quit,
+	[ACTION_SUSPEND] = on_suspend,
+	[ACTION_REDRAW] = on_redraw,
+};
+
+/* Keys of the modes. */
+
+typedef enum screen_request mode_fn(struct screen *screen, struct view *view, int key);
+
+static enum screen_request key_table(struct screen *screen, struct view *view, int key)
+{
+	enum action action = keys_find(key);
+
+	return handlers[action] ? handlers[action](screen, view) : SCREEN_NOTHING;
+}
+
+static enum screen_request key_help(struct screen *screen, struct view *view, int key)
+{
+	unsigned step = (unsigned)page(screen);
+	unsigned *top = &screen->help_top;
+
+	(void)view;
+	switch (keys_find(key)) {
+	case ACTION_UP:
+		*top -= *top ? 1 : 0;
+		break;
+	case ACTION_DOWN:
+		*top += *top < screen->help_last ? 1 : 0;
+		break;
+	case ACTION_PAGE_UP:
+		*top -= *top < step ? *top : step;
+		break;
+	case ACTION_PAGE_DOWN:
+		*top = *top + step < screen->help_last ? *top + step : screen->help_last;
+		break;
+	default:
+		screen->mode = MODE_TABLE;
+	}
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request key_sort(struct screen *screen, struct view *view, int key)
+{
+	bool inverted;
+
+	view_sort(view, &inverted);
+	switch (keys_find(key)) {
+	case ACTION_UP:
+		screen->sort_chosen = (screen->sort_chosen + SORT_COUNT - 1) % SORT_COUNT;
+		break;
+	case ACTION_DOWN:
+		screen->sort_chosen = (screen->sort_chosen + 1) % SORT_COUNT;
+		break;
+	case ACTION_INVERT:
+		inverted = !inverted;
+		/* fall through */
+	case ACTION_TOGGLE:
+		view_set_sort(view, (enum sort_column)screen->sort_chosen, inverted);
+		/* fall through */
+	default:
+		screen->mode = MODE_TABLE;
+	}
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request answer_search(struct screen *screen, struct view *view)
+{
+	if (screen->prompt[0])
+		strcpy(screen->search, screen->prompt);
+	return find(screen, view, 1);
+}
+
+static enum screen_request answer_filter(struct screen *screen, struct view *view)
+{
+	char error[128] = "";
+
+	if (view_set_filter(view, screen->prompt, error, sizeof(error)))
+		screen_message(screen, "Not a regular expression: %s (%s)", screen->prompt, error);
+	screen->table.detail = 0;
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request answer_delay(struct screen *screen, struct view *view)
+{
+	char *end;
+	double delay_s = strtod(screen->prompt, &end);
+
+	(void)view;
+	if (!screen->prompt[0])
+		return SCREEN_NOTHING;
+	if (*end || !(delay_s >= DELAY_MIN && delay_s <= DELAY_MAX)) {
+		screen_message(screen, "Not a delay: %s (%g to %g seconds)", screen->prompt,
+			       DELAY_MIN, DELAY_MAX);
+		return SCREEN_NOTHING;
+	}
+	screen->delay_s = delay_s;
+	return SCREEN_DELAY;
+}
+
+static const struct {
+	const char *question;
+	enum screen_request (*answer)(struct screen *screen, struct view *view);
+} prompts[MODE_COUNT] = {
+	[MODE_SEARCH] = {"Search: ", answer_search},
+	[MODE_FILTER] = {"Filter (regular expression, empty = none): ", answer_filter},
+	[MODE_DELAY] = {"Seconds between ticks: ", answer_delay},
+};
+
+static void erase_character(char *text)
+{
+	size_t length = strlen(text);
+
+	while (length > 0 && ((unsigned char)text[--length] & 0xc0) == 0x80)
+		;
+	text[length] = '\0';
+}
+
+static enum screen_request key_prompt(struct screen *screen, struct view *view, int key)
+{
+	char text[8];
+	enum mode mode = screen->mode;
+
+	if (key == KEYS_ENTER || key == '\r') {
+		screen->mode = MODE_TABLE;
+		return prompts[mode].answer(screen, view);
+	}
+	if (key == KEYS_ESCAPE) {
+		screen->mode = MODE_TABLE;
+	} else if (key == KEYS_BACKSPACE || key == '\b') {
+		erase_character(screen->prompt);
+	} else if (key == CTRL_U) {
+		screen->prompt[0] = '\0';
+	} else if (key >= ' ' && key < KEYS_SPECIAL && (key < 0x7f || key > 0x9f)) {
+		if (strlen(screen->prompt) + utf8_encode((uint32_t)key, text) <
+		    sizeof(screen->prompt))
+			strcat(screen->prompt, text);
+	}
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request key_level(struct screen *screen, struct view *view, int key)
+{
+	(void)view;
+	screen->mode = MODE_TABLE;
+	return key == 'y' || key == 'Y' ? SCREEN_LEVEL : SCREEN_NOTHING;
+}
+
+static mode_fn *const modes[MODE_COUNT] = {
+	[MODE_TABLE] = key_table,   [MODE_HELP] = key_help,	[MODE_SORT] = key_sort,
+	[MODE_SEARCH] = key_prompt, [MODE_FILTER] = key_prompt, [MODE_DELAY] = key_prompt,
+	[MODE_LEVEL] = key_level,
+};
+
+enum screen_request screen_key(struct screen *screen, struct view *view, int key)
+{
+	enum action action = keys_find(key);
+
+	if (key == KEYS_NONE || key == KEYS_RESIZE)
+		return SCREEN_NOTHING;
+	screen->message[0] = '\0';
+	/* These work wherever one is. */
+	if (action == ACTION_QUIT_NOW || action == ACTION_SUSPEND || action == ACTION_REDRAW)
+		return handlers[action](screen, view);
+	return modes[screen->mode](screen, view, key);
+}
+
+/* Drawing. */
+
+static void gather(struct draw *draw)
+{
+	static const uint8_t urgency[VERDICT_COUNT] = {
+		[VERDICT_STEADY] = 1,  [VERDICT_SAWTOOTH] = 2, [VERDICT_WARMING_UP] = 3,
+		[VERDICT_FILLING] = 4, [VERDICT_BURST] = 5,    [VERDICT_UNEXPLAINED] = 6,
+		[VERDICT_GROWING] = 7, [VERDICT_LEAKING] = 8,
+	};
+	const struct picture *picture = draw->picture;
+
+	for (int side = 0; side < SIDE_COUNT; side++)
+		draw->worst[side] = VERDICT_STEADY;
+	for (size_t i = 0; i < picture->site_count; i++) {
+		const struct site_stats *site = &picture->sites[i], *rest = site;
+		enum side side = site->info->side;
+		enum verdict verdict = site->judgment.verdict;
+
+		draw->sites[side]++;
+		/* What cannot be judged yet says nothing of the side, unless it is all there is. */
+		if (verdict != VERDICT_WARMING_UP && urgency[verdict] > urgency[draw->worst[side]])
+			draw->worst[side] = verdict;
+		if (picture->top_site && site->info->id == picture->top_site)
+			draw->top = site;
+		for (size_t d = 0; side == SIDE_USER && rest && d < TOP_DELTAS; d++) {
+			const struct site_stats *old = draw->deltas[d];
+
+			if (old && old->delta_bytes >= rest->delta_bytes)
+				continue;
+			draw->deltas[d] = rest;
+			rest = old;
+		}
+	}
+}
+
+static void status_losses(const struct picture *picture, struct piece *ret)
+{
+	uint64_t most = 0;
+
+	for (int i = 0; i < ABI_LOSS_COUNT; i++)
+		if (losses[i].name && !losses[i].booked && picture->losses[i] > most) {
+			most = picture->losses[i];
+			snprintf(ret->text, sizeof(ret->text), "lost: %s %llu", losses[i].name,
+				 (unsigned long long)most);
+		}
+}
+
+static void draw_status(const struct draw *draw)
+{
+	const struct picture *picture = draw->picture;
+	struct piece pieces[] = {
+		{.before = "", .rank = 1},
+		{.before = " · ", .style = STYLE_WARNING},
+		{.before = " · ", .style = STYLE_WARNING},
+		{.before = " · ", .style = STYLE_TITLE},
+	};
+	char clock[FORMAT_SIZE];
+
+	if (picture->mark.time_unix_ns)
+		snprintf(pieces[0].text, sizeof(pieces[0].text), "mark: %s %s",
+			 draw_mark_name(draw), format_clock(clock, picture->mark.time_unix_ns));
+	status_losses(picture, &pieces[1]);
+	snprintf(pieces[2].text, sizeof(pieces[2].text), "%.150s", picture->level_reason);
+	if (view_filter(draw->view))
+		snprintf(pieces[3].text, sizeof(pieces[3].text), "filter: %.140s",
+			 view_filter(draw->view));
+	draw_pieces(draw->canvas, draw->layout.status_row, 0, draw->canvas->columns, pieces,
+		    sizeof(pieces) / sizeof(pieces[0]));
+}
+
+/* A line over the status row or, where there is none, over the foot. */
+static void draw_notice(const struct draw *draw, const char *text)
+{
+	unsigned row = draw->layout.status_row != LAYOUT_NONE ? draw->layout.status_row :
+								draw->layout.foot_row;
+
+	canvas_fill(draw->canvas, row, 0, draw->canvas->columns, STYLE_BANNER, ' ');
+	canvas_text_cut(draw->canvas, row, 1, draw->canvas->columns - 2, STYLE_BANNER, text);
+}
+
+static void draw_bottom(const struct screen *screen, const struct draw *draw)
+{
+	char text[512], clock[FORMAT_SIZE];
+
+	if (draw->layout.status_row != LAYOUT_NONE)
+		draw_status(draw);
+	if (screen->message[0]) {
+		draw_notice(draw, screen->message);
+	} else if (view_frozen(draw->view)) {
+		snprintf(text, sizeof(text), "FROZEN at %s, capture goes on: Space resumes",
+			 format_clock(clock, draw->picture->time_unix_ns));
+		draw_notice(draw, text);
+	}
+	if (screen->mode == MODE_LEVEL) {
+		const struct picture *picture = draw->picture;
+
+		snprintf(text, sizeof(text),
+			 screen->level == LEVEL_RSS ?
+				 "Leave heap? Its rows freeze, coming back starts an empty book%.0s"
+				 "  y/n " :
+				 "Go to heap? %s  y/n ",
+			 picture->level_reason[0] ? picture->level_reason :
+						    "Its cost to the target is shown above.");
+		overlay_prompt(draw->canvas, draw->layout.keys_row, text, "");
+	} else if (prompts[screen->mode].question) {
+		overlay_prompt(draw->canvas, draw->layout.keys_row, prompts[screen->mode].question,
+			       screen->prompt);
+	} else {
+		keys_line(text, sizeof(text), draw->canvas->columns);
+		canvas_text(draw->canvas, draw->layout.keys_row, 0, draw->canvas->columns,
+			    STYLE_KEY, text);
+	}
+}
+
+static void draw_centred(struct canvas *canvas, const char *text)
+{
+	unsigned width = canvas_width(canvas, text);
+	unsigned column = width < canvas->columns ? (canvas->columns - width) / 2 : 0;
+
+	canvas_text(canvas, canvas->rows / 2, column, canvas->columns - column, STYLE_TITLE, text);
+}
+
+static bool maps_known(const struct picture *picture)
+{
+	return picture && picture->sides[SIDE_MAPS].known;
+}
+
+void screen_draw(struct screen *screen, struct canvas *canvas, struct view *view,
+		 struct resolver *resolver, const struct screen_status *status)
+{
+	const struct picture *picture = view_picture(view);
+	struct draw draw = {
+		.canvas = canvas,
+		.view = view,
+		.resolver = resolver,
+		.status = status,
+		.picture = picture,
+		.sideways = screen->sideways,
+		.absolute = screen->absolute,
+	};
+
+	screen->resolver = resolver;
+	screen->stacks.own_known = status->own_modules_known;
+	screen->stacks.own_glob = status->own_glob;
+	draw.stacks = screen->stacks;
+	view_set_text(view, site_text, screen);
+	canvas_clear(canvas);
+	if (!canvas->rows || !canvas->columns)
+		return;
+	draw.layout = layout_for(canvas->rows, canvas->columns, maps_known(picture));
+	if (draw.layout.too_small) {
+		draw_centred(canvas, "too small");
+		return;
+	}
+	if (screen->mode == MODE_HELP) {
+		screen->help_last = overlay_help(canvas, screen->help_top);
+		return;
+	}
+	if (!picture) {
+		draw_centred(canvas, "attaching …");
+		return;
+	}
+	gather(&draw);
+	header_draw(&draw);
+	graph_draw(&draw);
+	split_draw(&draw);
+	table_draw(&screen->table, &draw);
+	draw_bottom(screen, &draw);
+	if (screen->mode == MODE_SORT) {
+		bool inverted;
+		enum sort_column sorted = view_sort(view, &inverted);
+
+		overlay_sort_menu(canvas, screen->sort_chosen, sorted, inverted);
+	}
+}
