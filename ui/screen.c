@@ -309,8 +309,17 @@ static enum screen_request on_invert(struct screen *screen, struct view *view)
 
 static enum screen_request change_side(struct screen *screen, struct view *view, int step)
 {
+	const struct picture *picture = view_picture(view);
+	int side = (int)view_side(view);
+
+	/* Sides that are not watched are skipped. */
+	for (int tries = 0; picture && tries < SIDE_COUNT; tries++) {
+		side = (side + SIDE_COUNT + step) % SIDE_COUNT;
+		if (picture->sides[side].known)
+			break;
+	}
 	screen->table.detail = 0;
-	view_set_side(view, (enum side)(((int)view_side(view) + SIDE_COUNT + step) % SIDE_COUNT));
+	view_set_side(view, (enum side)side);
 	return SCREEN_NOTHING;
 }
 
