@@ -3,3 +3,4 @@ include tests/unit/local.mk
 include tests/targets/local.mk
 include tests/bpf/local.mk
 include tests/screens/local.mk
+include tests/bench/local.mk

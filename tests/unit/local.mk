@@ -6,9 +6,11 @@ UNIT_CORE_LIBS = libcore.a libutil.a $(CMOCKA_LIBS) -lm
 
 # core and util
 check_PROGRAMS += tests/unit/test_format tests/unit/test_losses tests/unit/test_modules \
-	tests/unit/test_sitekey tests/unit/test_util
+	tests/unit/test_sitekey tests/unit/test_util tests/unit/test_verdict \
+	tests/unit/test_history tests/unit/test_forecast tests/unit/test_model
 TESTS += tests/unit/test_format tests/unit/test_losses tests/unit/test_modules \
-	tests/unit/test_sitekey tests/unit/test_util
+	tests/unit/test_sitekey tests/unit/test_util tests/unit/test_verdict \
+	tests/unit/test_history tests/unit/test_forecast tests/unit/test_model
 tests_unit_test_format_SOURCES = tests/unit/test_format.c
 tests_unit_test_format_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_format_LDADD = $(UNIT_CORE_LIBS)
@@ -47,4 +49,18 @@ tests_unit_test_screen_LDADD = $(UNIT_UI_LIBS)
 tests_unit_test_view_SOURCES = tests/unit/test_view.c
 tests_unit_test_view_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_view_LDADD = $(UNIT_UI_LIBS)
+tests_unit_test_verdict_SOURCES = tests/unit/test_verdict.c tests/unit/simulated.c \
+	tests/unit/simulated.h
+tests_unit_test_verdict_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_verdict_LDADD = $(UNIT_CORE_LIBS)
+tests_unit_test_history_SOURCES = tests/unit/test_history.c
+tests_unit_test_history_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_history_LDADD = $(UNIT_CORE_LIBS)
+tests_unit_test_forecast_SOURCES = tests/unit/test_forecast.c
+tests_unit_test_forecast_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_forecast_LDADD = $(UNIT_CORE_LIBS)
+tests_unit_test_model_SOURCES = tests/unit/test_model.c tests/unit/simulated.c \
+	tests/unit/simulated.h
+tests_unit_test_model_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_model_LDADD = $(UNIT_CORE_LIBS)
 endif
