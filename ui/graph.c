@@ -17,6 +17,7 @@
 #define FAR_LIMIT    4.0 /* times the greatest value */
 #define BRAILLE	     0x2800
 #define NS	     1e9
+#define MAX_SHIFT    4 /* cells */
 #define MAX_DOTS     2048
 
 /* The plotted area in cells, and what its edges mean. */
@@ -203,7 +204,15 @@ static void draw_limit(const struct draw *draw, const struct plot *plot, unsigne
 		    plot->to_scale ? STYLE_LIMIT : STYLE_DIM, text);
 }
 
-/* A word on the time axis at its time, if it does not touch another. */
+static bool is_free(const bool *taken, unsigned from, unsigned to)
+{
+	for (unsigned i = from; i < to; i++)
+		if (taken[i])
+			return false;
+	return true;
+}
+
+/* A word on the time axis at its time, or a little later if another one stands there. */
 static void axis_word(const struct draw *draw, const struct plot *plot, bool *taken, double time_s,
 		      const char *word)
 {
@@ -215,9 +224,15 @@ static void axis_word(const struct draw *draw, const struct plot *plot, bool *ta
 	cell = time_dot(plot, time_s) / 2;
 	if (cell + width > plot->columns)
 		cell = plot->columns - width;
-	for (unsigned i = cell ? cell - 1 : 0; i < cell + width + 1 && i < plot->columns; i++)
-		if (taken[i])
+	for (unsigned shift = 0;; shift++, cell++) {
+		unsigned before = cell ? cell - 1 : 0;
+		unsigned after = cell + width < plot->columns ? cell + width + 1 : plot->columns;
+
+		if (shift > MAX_SHIFT || cell + width > plot->columns)
 			return;
+		if (is_free(taken, before, after))
+			break;
+	}
 	memset(taken + cell, true, width);
 	canvas_text(draw->canvas, row, plot->column + cell, width, STYLE_DIM, word);
 }

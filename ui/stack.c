@@ -147,15 +147,15 @@ struct frame_columns {
 
 static struct frame_columns frame_columns(const struct canvas *canvas, bool paths)
 {
-	unsigned width = canvas->columns > 8 ? canvas->columns - 8 : 0;
+	unsigned width = canvas->columns > 9 ? canvas->columns - 9 : 0;
 	unsigned name = paths ? width * 3 / 10 : width * 11 / 28;
 	unsigned source = paths ? width * 3 / 10 : width * 7 / 28;
 
-	return (struct frame_columns){.name = 6,
+	return (struct frame_columns){.name = 7,
 				      .name_width = name,
-				      .source = 6 + name + 1,
+				      .source = 7 + name + 1,
 				      .source_width = source,
-				      .module = 6 + name + 1 + source + 1,
+				      .module = 7 + name + 1 + source + 1,
 				      .module_width = width - name - source};
 }
 
@@ -197,7 +197,7 @@ static void draw_frame(struct canvas *canvas, unsigned row, unsigned number,
 	char name[STACK_NAME_SIZE + 32], source[STACK_NAME_SIZE];
 	size_t used;
 
-	snprintf(name, sizeof(name), "%s%3u", first_own ? "▶" : " ", number);
+	snprintf(name, sizeof(name), "%s%2u", first_own ? "▶" : " ", number);
 	canvas_text(canvas, row, 2, 4, first_own ? STYLE_TITLE : style, name);
 	frame_name(frame, name, STACK_NAME_SIZE);
 	used = strlen(name);

@@ -128,10 +128,10 @@ static void books_line(const struct site_stats *site, char *ret, size_t size)
 		format_count(a, totals->allocated_blocks), format_bytes(b, totals->allocated_bytes),
 		format_count(c, totals->freed_blocks), format_bytes(d, totals->freed_bytes));
 	if (!isnan(site->allocations_per_s))
-		used += (size_t)snprintf(ret + used, size - used, "     %.*f allocations/s",
+		used += (size_t)snprintf(ret + used, size - used, ", %.*f/s",
 					 site->allocations_per_s < 10 ? 1 : 0,
 					 site->allocations_per_s);
-	snprintf(ret + used, size - used, "     by %s%s%.40s", kind_name(site->info->kind),
+	snprintf(ret + used, size - used, "  by %s%s%.40s", kind_name(site->info->kind),
 		 site->info->object ? " of " : "", site->info->object ? site->info->object : "");
 }
 
@@ -144,12 +144,11 @@ static void life_line(const struct site_stats *site, char *ret, size_t size)
 	if (site->info->flags & SITE_UNMATCHED)
 		used = (size_t)snprintf(ret, size, "life   frees of this cache are not seen");
 	else
-		used = (size_t)snprintf(ret, size,
-					"life   median %s, oldest live %s, of old blocks kept: %s",
+		used = (size_t)snprintf(ret, size, "life   median %s, oldest %s, kept %s",
 					format_duration(life, site->median_life_s),
 					format_duration(oldest, site->oldest_s),
 					format_kept(kept, site->kept_ratio));
-	snprintf(ret + used, size - used, "     stack %s",
+	snprintf(ret + used, size - used, "  stack %s",
 		 site->info->flags & SITE_TRUNCATED ? "truncated" : "complete");
 }
 
