@@ -224,24 +224,42 @@ static size_t find_symbol(struct names *names, uint64_t address, struct name *re
 	return 1;
 }
 
+static bool is_mangled(const char *name)
+{
+	return !strncmp(name, "_Z", 2) || !strncmp(name, "_R", 2);
+}
+
 static bool is_reserved(const char *name)
 {
-	return name[0] == '_' && strncmp(name, "_Z", 2) && strncmp(name, "_R", 2);
+	return name[0] == '_' && !is_mangled(name);
 }
 
 /*
- * The function that the address is in physically. DWARF's name is what the source says; but where
- * it is one of the C library's inner names ("__libc_malloc") and the symbol table has the one that
- * people call it by, that one is better.
+ * DWARF's name is what the source says, but the symbol table's is better where DWARF has only one
+ * of the C library's inner names ("__libc_malloc" for malloc), or only the last part of a C++ name
+ * (a function of an anonymous namespace has no linkage name).
  */
+static bool symbol_is_better(const char *symbol, const char *name)
+{
+	_cleanup_free_ char *whole = NULL;
+
+	if (is_reserved(name))
+		return !is_reserved(symbol);
+	if (is_mangled(name) || !is_mangled(symbol))
+		return false;
+	whole = demangle(symbol);
+	return strstr(whole, name) != NULL;
+}
+
+/* The function that the address is in physically. */
 static void name_function(struct names *names, uint64_t address, const struct line_frame *frame,
 			  uint64_t bias, struct name *ret)
 {
 	const struct symtab_entry *entry = image_symbol(names->image, address);
 	const char *name = frame->name;
 
-	if (entry && (!name || (is_reserved(name) && !is_reserved(entry->name) &&
-				entry->start == frame->entry + bias)))
+	if (entry &&
+	    (!name || (entry->start == frame->entry + bias && symbol_is_better(entry->name, name))))
 		name = entry->name;
 	ret->symbol = name ? demangle(name) : NULL;
 	ret->start = entry ? entry->start : frame->entry + bias;
