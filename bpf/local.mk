@@ -15,7 +15,7 @@ $(bpf_skeletons): %.skel.h: %.bpf.o
 	$(AM_V_GEN)$(BPFTOOL) gen skeleton $< name $(notdir $*)_bpf > $@.tmp && mv $@.tmp $@
 
 BUILT_SOURCES += $(bpf_skeletons)
-CLEANFILES += $(bpf_objects) $(bpf_skeletons)
+CLEANFILES += $(bpf_objects) $(bpf_skeletons) bpf/.dirstamp
 
 EXTRA_DIST += bpf/heap.bpf.c bpf/ledger.bpf.h bpf/registers.bpf.h bpf/types.bpf.h bpf/unwind.bpf.h
 EXTRA_DIST += bpf/kernel.bpf.c bpf/kernel_types.h
