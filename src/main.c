@@ -13,6 +13,7 @@
 #include "exits.h"
 #include "options.h"
 #include "symbol/symbol.h"
+#include "unwind/unwinder.h"
 #include "util/log.h"
 
 #include <errno.h>
@@ -22,9 +23,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ERROR_SIZE 512
-#define MAX_LISTED 64
-#define WAIT_NS	   100000000 /* between looks for a program that is not there yet */
+#define ERROR_SIZE   512
+#define MAX_LISTED   64
+#define UNWIND_BYTES (256ull << 20) /* of unwind tables, at most */
+#define WAIT_NS	     100000000	    /* between looks for a program that is not there yet */
 
 /* Exit code of a failed live_open(). */
 static int code_of(int err)
@@ -147,6 +149,7 @@ static int watch(const struct options *options, pid_t pid, pid_t launched)
 		.kernel = options->sides & 1u << SIDE_KERNEL,
 		.limit_bytes = options->limit_bytes,
 		.launched = launched,
+		.unwinder = table_unwinder_new(pid, UNWIND_BYTES),
 	};
 	struct app_config config = {
 		.options = options, .out = stdout, .report = stderr, .launched = launched};

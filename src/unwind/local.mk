@@ -7,4 +7,5 @@ libunwind_a_SOURCES = \
 	src/unwind/publisher.c src/unwind/publisher.h \
 	src/unwind/rows.c src/unwind/rows.h src/unwind/rows_arch.h \
 	src/unwind/rows_aarch64.c src/unwind/rows_x86_64.c \
-	src/unwind/tables.c src/unwind/tables.h
+	src/unwind/tables.c src/unwind/tables.h \
+	src/unwind/unwinder.c src/unwind/unwinder.h
