@@ -12,9 +12,7 @@ libcore_a_SOURCES = \
 	src/core/resolver.h \
 	src/core/sitekey.c src/core/sitekey.h \
 	src/core/snapshot.h \
-	src/core/source.h
-libcore_a_SOURCES += src/core/view.c src/core/view.h
 	src/core/source.h \
 	src/core/trend.c src/core/trend.h \
 	src/core/verdict.c src/core/verdict.h
-libcore_a_SOURCES += src/core/view.h
+libcore_a_SOURCES += src/core/view.c src/core/view.h
