@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -209,6 +210,7 @@ static pid_t start(const char *name, const char *preload)
 	assert_int_equal(pipe(ready), 0);
 	pid = fork();
 	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(ready[1], 1);
 		close(ready[0]);
 		if (preload)
@@ -335,6 +337,7 @@ static void linker_as_program(void **state)
 	assert_int_equal(pipe(ready), 0);
 	pid = fork();
 	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(ready[1], 1);
 		close(ready[0]);
 		execl("/lib64/ld-linux-x86-64.so.2", "ld.so", "./plain", NULL);
