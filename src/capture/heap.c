@@ -205,13 +205,19 @@ static bool is_among(const pid_t *tids, size_t count, pid_t tid)
 	return false;
 }
 
-void heap_reclaim_threads(struct heap *heap, const pid_t *tids, size_t count)
+void heap_thread_ids(const struct heap *heap, uint32_t *ret)
+{
+	for (unsigned i = 0; i < heap->ledger.sizes.threads; i++)
+		ret[i] = __atomic_load_n(&heap->ledger.threads[i].tid, __ATOMIC_ACQUIRE);
+}
+
+void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t *tids,
+			  size_t count)
 {
 	for (unsigned i = 0; i < heap->ledger.sizes.threads; i++) {
 		struct abi_thread *thread = &heap->ledger.threads[i];
-		uint32_t tid = __atomic_load_n(&thread->tid, __ATOMIC_ACQUIRE);
 
-		if (!tid || is_among(tids, count, tid))
+		if (!before[i] || is_among(tids, count, before[i]))
 			continue;
 		thread->depth = 0;
 		thread->events = 0;

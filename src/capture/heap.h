@@ -37,8 +37,13 @@ struct ledger *heap_ledger(struct heap *heap);
 /* The address that return probes leave on stacks, once it is known. */
 void heap_set_trampoline(struct heap *heap, uint64_t address);
 
-/* Frees the slots of threads that are not in `tids` (sorted). */
-void heap_reclaim_threads(struct heap *heap, const pid_t *tids, size_t count);
+/*
+ * Frees the slots of threads that have ended: those that had one `before` the target's threads were
+ * listed and are not in that list (`tids`, sorted). One born since has its slot, and keeps it.
+ */
+void heap_thread_ids(const struct heap *heap, uint32_t *ret); /* an element for each slot */
+void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t *tids,
+			  size_t count);
 
 /* How often the kernel skipped a program, and what the programs took, since they were loaded. */
 struct heap_statistics {

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The event loop: watches one source until it ends or the user does, and introduces the rooms to
+ * each other. What it is given it borrows.
+ */
+#ifndef MEMTOP_APP_H
+#define MEMTOP_APP_H
+
+#include "core/resolver.h"
+#include "core/source.h"
+#include "options.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+/*
+ * Blocks the signals the loop takes by descriptor, so that none ends memtop with the terminal in
+ * disorder. Before any thread is started; `old` is for children. Returns the descriptor or -errno.
+ */
+int app_signals(sigset_t *old);
+
+struct app_config {
+	const struct options *options;
+	struct source *source;
+	struct resolver *resolver;
+	int signal_fd;
+	FILE *out;	/* batch output */
+	FILE *report;	/* where the report of a started command goes */
+	pid_t launched; /* our child, waited for; 0 if none */
+};
+
+/* Returns memtop's exit code; `launched`'s status where there is one. */
+int app_run(const struct app_config *config);
+
+#endif
