@@ -615,7 +615,7 @@ static void write_completion_case(FILE *out, const struct option_row *row)
 
 void options_write_completion(FILE *out)
 {
-	fputs("# bash completion for memtop; made by `make completions/memtop`.\n"
+	fputs("# bash completion for memtop; made by `make completions/update`.\n"
 	      "_memtop()\n{\n"
 	      "\tlocal word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}\n"
 	      "\tlocal words=\"",

@@ -4,4 +4,5 @@ include tests/targets/local.mk
 include tests/bpf/local.mk
 include tests/screens/local.mk
 include tests/unwind/local.mk
+include tests/bench/local.mk
 include tests/symbol/local.mk

@@ -138,6 +138,19 @@ struct abi_inflight {
 	__mt_u16 reserved;
 };
 
+/* Where a stack walk stands; see bpf/unwind.bpf.h. */
+struct abi_walk {
+	__mt_u64 cfa;	      /* stack pointer of the frame, right after its callee returned */
+	__mt_u64 fp;	      /* frame pointer there; 0 = not known */
+	__mt_u64 pc;	      /* return address into the frame */
+	__mt_u64 base;	      /* address of window[0] */
+	__mt_u64 link;	      /* arm64: link register of the first frame, as long as it holds */
+	__mt_u32 words;	      /* valid in the window */
+	__mt_u32 cfa_unknown; /* cfa is only a lower bound */
+	__mt_u64 hash;	      /* of the frames so far */
+	__mt_u64 generation;  /* of the tables, when the walk began */
+};
+
 /*
  * One thread of the target. Only that thread's own programs write it, so nothing in it is shared
  * between CPUs and preemption cannot mix two captures. User space frees the slots of dead threads.
@@ -151,6 +164,7 @@ struct abi_thread {
 	__mt_u32 truncated;
 	__mt_u64 frames[ABI_MAX_FRAMES + 8]; /* room for bounded overshoot */
 	__mt_u64 window[ABI_WINDOW_WORDS + 8];
+	struct abi_walk walk;
 };
 
 /*

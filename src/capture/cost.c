@@ -38,7 +38,6 @@ struct cost_meter {
 	int statistics_fd;
 	uint64_t statistics_ns; /* last switched */
 	struct heap_statistics statistics;
-	uint64_t self_ns, self_cpu_ns;
 };
 
 struct cost_meter *cost_meter_new(pid_t pid, const struct trap_costs *traps, double stepped_share)
@@ -54,7 +53,6 @@ struct cost_meter *cost_meter_new(pid_t pid, const struct trap_costs *traps, dou
 			  stepped_share * (traps->single_step_ns - traps->entry_ns);
 	meter->last.target_percent = meter->last.worst_thread_percent = NAN;
 	meter->last.events_per_s = meter->last.ns_per_event = NAN;
-	meter->last.self_cpu_percent = NAN;
 	return meter;
 }
 
@@ -201,7 +199,7 @@ void cost_meter_sample(struct cost_meter *meter, struct heap *heap, uint64_t now
 	*ret = meter->last;
 }
 
-void cost_meter_self(struct cost_meter *meter, uint64_t now_ns, struct overhead *ret)
+void self_meter_sample(struct self_meter *meter, uint64_t now_ns, struct overhead *ret)
 {
 	_cleanup_fclose_ FILE *file = fopen("/proc/self/statm", "re");
 	uint64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
@@ -210,9 +208,8 @@ void cost_meter_self(struct cost_meter *meter, uint64_t now_ns, struct overhead 
 	if (file && fscanf(file, "%lu %lu", &size, &resident) == 2)
 		ret->self_rss_bytes = (uint64_t)resident * sysconf(_SC_PAGESIZE);
 	ret->self_cpu_percent = NAN;
-	if (meter->self_ns && now_ns > meter->self_ns)
-		ret->self_cpu_percent =
-			100.0 * (cpu - meter->self_cpu_ns) / (now_ns - meter->self_ns);
-	meter->self_ns = now_ns;
-	meter->self_cpu_ns = cpu;
+	if (meter->time_ns && now_ns > meter->time_ns)
+		ret->self_cpu_percent = 100.0 * (cpu - meter->cpu_ns) / (now_ns - meter->time_ns);
+	meter->time_ns = now_ns;
+	meter->cpu_ns = cpu;
 }

@@ -26,7 +26,12 @@ void cost_meter_start(struct cost_meter *meter, const struct heap *heap, uint64_
 void cost_meter_sample(struct cost_meter *meter, struct heap *heap, uint64_t now_ns,
 		       struct overhead *ret);
 
-/* What memtop itself takes; into ret->self_*. */
-void cost_meter_self(struct cost_meter *meter, uint64_t now_ns, struct overhead *ret);
+/* What memtop itself takes. All zero to begin with. */
+struct self_meter {
+	uint64_t time_ns, cpu_ns;
+};
+
+/* Into ret->self_*. */
+void self_meter_sample(struct self_meter *meter, uint64_t now_ns, struct overhead *ret);
 
 #endif

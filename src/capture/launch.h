@@ -11,8 +11,8 @@
 #include <sys/types.h>
 
 /*
- * -ENOENT, -EACCES and other reasons why the command cannot be executed, with a line for the user in
- * `error`. A command that ended before the point was reached is -ECHILD; it is not waited for.
+ * -ENOENT, -EACCES and other reasons why the command cannot be executed, with a line for the user
+ * in `error`. A command that ended before the point was reached is -ECHILD; it is not waited for.
  */
 int launch_held(char *const argv[], pid_t *ret, char *error, size_t size);
 

@@ -16,6 +16,8 @@ libcapture_a_SOURCES += \
 	src/capture/cohorts.c src/capture/cohorts.h \
 	src/capture/cost.c src/capture/cost.h \
 	src/capture/heap.c src/capture/heap.h \
+	src/capture/heap_level.c src/capture/heap_level.h \
+	src/capture/launch.c src/capture/launch.h \
 	src/capture/ledger.c src/capture/ledger.h \
 	src/capture/probes.c src/capture/probes.h \
 	src/capture/sites.c src/capture/sites.h
@@ -27,3 +29,9 @@ libcapture_a_SOURCES += \
 	src/capture/kernel_exercise.c src/capture/kernel_exercise.h \
 	src/capture/kernel_facts.c src/capture/kernel_facts.h \
 	src/capture/kernel_matching.c src/capture/kernel_matching.h
+
+libcapture_a_SOURCES += \
+	src/capture/lifetime.c src/capture/lifetime.h \
+	src/capture/memory.c src/capture/memory.h \
+	src/capture/smaps.c src/capture/smaps.h \
+	src/capture/live.c src/capture/live.h

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "capture/heap_level.h"
+
+#include "capture/allocators.h"
+#include "capture/cgroup.h"
+#include "util/alloc.h"
+#include "util/vec.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CANARY_MS 150
+/* For tables before the probes are placed: enough for all of most programs. */
+#define COMPILE_MS 200
+/* Over the budget in so many looks one after the other: a single one may be a hiccup. */
+#define OVER_BUDGET_LOOKS 2
+
+void heap_level_init(struct heap_level *level, pid_t pid, double budget_percent,
+		     struct unwinder *unwinder)
+{
+	memset(level, 0, sizeof(*level));
+	level->pid = pid;
+	level->budget_percent = budget_percent;
+	level->unwinder = unwinder;
+}
+
+void heap_level_deinit(struct heap_level *level)
+{
+	heap_level_leave(level);
+	cost_meter_free(level->cost);
+	level->cost = NULL;
+}
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+/* A power of two. */
+static unsigned round_up(uint64_t number, unsigned least, unsigned most)
+{
+	unsigned rounded = least;
+
+	while (rounded < number && rounded < most)
+		rounded *= 2;
+	return rounded;
+}
+
+/*
+ * Tables for a target of this size: a block for each 64 bytes that it holds, and never more than a
+ * twentieth of the room that is left where memtop's own memory is charged.
+ */
+static void choose_sizes(const struct heap_level_target *target, struct ledger_sizes *ret)
+{
+	uint64_t budget = 256ull << 20;
+	struct charge_reader *own = NULL;
+	struct charge charge = {0};
+
+	if (!charge_open(getpid(), "", &own) && !charge_read(own, NULL, &charge) &&
+	    charge.source != LIMIT_NONE)
+		budget = charge.headroom_bytes / 20;
+	charge_close(own);
+	ret->sites = 16384;
+	ret->threads = round_up(target->threads * 4ull, 256, 8192);
+	ret->buckets = round_up(target->rss_bytes / 64 / ABI_BLOCKS_PER_BUCKET, 1u << 18, 1u << 21);
+	while (ledger_bytes(ret) > budget && ret->buckets > 1u << 12)
+		ret->buckets /= 2;
+	while (ledger_bytes(ret) > budget && ret->sites > 1024)
+		ret->sites /= 2;
+}
+
+/* Share of the busy functions' probes that the kernel has to single-step. */
+static double stepped_share(const struct probe_points *points)
+{
+	unsigned busy = 0, stepped = 0;
+
+	for (size_t i = 0; i < points->count; i++) {
+		const char *name = points->data[i].function->name;
+
+		if (strcmp(name, "malloc") && strcmp(name, "free"))
+			continue;
+		busy++;
+		stepped += points->data[i].single_step;
+	}
+	return busy ? (double)stepped / busy : 0;
+}
+
+static int find_points(pid_t pid, struct probe_points *ret, char *error, size_t size)
+{
+	struct procmaps maps;
+	int status = procmaps_read(pid, &maps);
+
+	if (status) {
+		snprintf(error, size, "cannot read /proc/%d/maps: %s", pid, strerror(-status));
+		return status;
+	}
+	status = allocators_find(pid, &maps, ret, error, size);
+	procmaps_deinit(&maps);
+	return status;
+}
+
+static int open_heap(struct heap_level *level, const struct probe_points *points,
+		     const struct heap_level_target *target, enum probe_kind kind, char *error,
+		     size_t size)
+{
+	struct probe *allocating = xcalloc(points->count, sizeof(*allocating));
+	struct probe *freeing = xcalloc(points->count, sizeof(*freeing));
+	struct heap_probes probes = {.allocating = allocating, .freeing = freeing};
+	struct ledger_sizes sizes;
+	int status;
+
+	for (size_t i = 0; i < points->count; i++) {
+		const struct probe_point *point = &points->data[i];
+		struct probe probe = {.path = point->path,
+				      .offset = point->probe_offset,
+				      .cookie = point->function->kind};
+
+		if (point->function->shape == SHAPE_FREE)
+			freeing[probes.freeing_count++] = probe;
+		else
+			allocating[probes.allocating_count++] = probe;
+	}
+	choose_sizes(target, &sizes);
+	status = heap_open(level->pid, kind, &probes, &sizes, level->unwinder, monotonic_ns(),
+			   &level->heap, error, size);
+	free(allocating);
+	free(freeing);
+	return status;
+}
+
+/*
+ * Counts the target's calls for a moment, with programs that do nothing else, and gives what the
+ * heap level would cost its busiest thread, in percent of that thread's time.
+ */
+static int project_cost(struct heap_level *level, double *ret)
+{
+	struct timespec moment = {.tv_nsec = CANARY_MS * 1000000l};
+	struct overhead overhead;
+	int error = heap_attach_counters(level->heap);
+
+	if (error)
+		return error;
+	cost_meter_start(level->cost, level->heap, monotonic_ns());
+	while (nanosleep(&moment, &moment) && errno == EINTR)
+		;
+	cost_meter_sample(level->cost, level->heap, monotonic_ns(), &overhead);
+	heap_detach(level->heap);
+	*ret = overhead.worst_thread_percent;
+	return 0;
+}
+
+static int ask_canary(struct heap_level *level, char *error, size_t size)
+{
+	double projected = 0;
+	int status;
+
+	if (isnan(level->budget_percent))
+		return 0;
+	status = project_cost(level, &projected);
+	if (status || projected <= level->budget_percent)
+		return status;
+	snprintf(error, size,
+		 "heap would cost the busiest thread %.0f%%, over the budget of %.0f%%", projected,
+		 level->budget_percent);
+	return 1;
+}
+
+static int enter(struct heap_level *level, const struct probe_points *points,
+		 const struct heap_level_target *target, bool canary, char *error, size_t size)
+{
+	enum probe_kind kind = probe_kind_best();
+	struct trap_costs traps;
+	int status = calibrate_traps(kind, &traps);
+
+	if (status) {
+		snprintf(error, size, "probes do not work on memtop itself: %s", strerror(-status));
+		return status;
+	}
+	status = open_heap(level, points, target, kind, error, size);
+	if (status)
+		return status;
+	cost_meter_free(level->cost);
+	level->cost = cost_meter_new(level->pid, &traps, stepped_share(points));
+	*error = '\0';
+	if (canary)
+		status = ask_canary(level, error, size);
+	/* What is not compiled by then comes while the target runs. */
+	if (!status && level->unwinder)
+		level->unwinder->ops->work(level->unwinder, COMPILE_MS);
+	if (!status)
+		status = heap_attach(level->heap);
+	if (status < 0)
+		snprintf(error, size, "cannot place probes: %s", strerror(-status));
+	else if (!status)
+		cost_meter_start(level->cost, level->heap, monotonic_ns());
+	return status;
+}
+
+int heap_level_enter(struct heap_level *level, const struct heap_level_target *target, bool canary,
+		     char *error, size_t size)
+{
+	struct probe_points points = {0};
+	int status = probe_permission(error, size);
+
+	if (!status)
+		status = find_points(level->pid, &points, error, size);
+	if (!status)
+		status = enter(level, &points, target, canary, error, size);
+	if (status)
+		heap_level_leave(level);
+	probe_points_deinit(&points);
+	level->over_budget = 0;
+	return status;
+}
+
+void heap_level_leave(struct heap_level *level)
+{
+	heap_close(level->heap);
+	level->heap = NULL;
+}
+
+bool heap_level_over_budget(struct heap_level *level, uint64_t now_ns, char *reason, size_t size)
+{
+	struct overhead overhead;
+
+	if (!level->heap || isnan(level->budget_percent))
+		return false;
+	cost_meter_sample(level->cost, level->heap, now_ns, &overhead);
+	if (!(overhead.worst_thread_percent > level->budget_percent)) {
+		level->over_budget = 0;
+		return false;
+	}
+	if (++level->over_budget < OVER_BUDGET_LOOKS)
+		return false;
+	snprintf(reason, size, "heap cost thread %s %.0f%%, over the budget of %.0f%%",
+		 overhead.worst_thread_name, overhead.worst_thread_percent, level->budget_percent);
+	return true;
+}
+
+static int compare_tids(const void *a, const void *b)
+{
+	pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void reclaim_threads(struct heap_level *level)
+{
+	uint32_t *before = xcalloc(heap_ledger(level->heap)->sizes.threads, sizeof(*before));
+	VEC(pid_t) tids = {0};
+	struct dirent *entry;
+	char path[64];
+	DIR *tasks;
+
+	heap_thread_ids(level->heap, before);
+	snprintf(path, sizeof(path), "/proc/%d/task", level->pid);
+	tasks = opendir(path);
+	if (!tasks)
+		goto out;
+	while ((entry = readdir(tasks)))
+		if (entry->d_name[0] != '.')
+			*vec_push(&tids) = atoi(entry->d_name);
+	closedir(tasks);
+	qsort(tids.data, tids.count, sizeof(*tids.data), compare_tids);
+	heap_reclaim_threads(level->heap, before, tids.data, tids.count);
+	vec_deinit(&tids);
+out:
+	free(before);
+}
+
+void heap_level_update(struct heap_level *level, const struct procmaps *maps)
+{
+	if (!level->heap)
+		return;
+	for (size_t i = 0; i < maps->count; i++)
+		if (!strcmp(maps->data[i].path, "[uprobes]"))
+			heap_set_trampoline(level->heap, maps->data[i].start);
+	reclaim_threads(level);
+}
+
+void heap_level_losses(const struct heap_level *level, uint64_t losses[ABI_LOSS_COUNT])
+{
+	const struct abi_counters *counters;
+	struct heap_statistics statistics;
+
+	if (!level->heap)
+		return;
+	counters = heap_ledger(level->heap)->counters;
+	for (unsigned i = 0; i < ABI_LOSS_COUNT; i++)
+		losses[i] += __atomic_load_n(&counters->losses[i], __ATOMIC_RELAXED);
+	heap_read_statistics(level->heap, &statistics);
+	losses[ABI_LOSS_EVENT_LOST] += statistics.missed;
+}

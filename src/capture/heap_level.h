@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The heap level of one target: entering it (what to probe, at which cost, with which tables),
+ * keeping to the budget, leaving it. Leaving ends its book; entering again opens an empty one.
+ */
+#ifndef MEMTOP_CAPTURE_HEAP_LEVEL_H
+#define MEMTOP_CAPTURE_HEAP_LEVEL_H
+
+#include "capture/cost.h"
+#include "capture/heap.h"
+#include "capture/procmaps.h"
+
+struct heap_level {
+	pid_t pid;
+	double budget_percent;	   /* of the busiest thread; NAN = no governor */
+	struct unwinder *unwinder; /* borrowed; may be NULL */
+	struct heap *heap;	   /* NULL: not entered */
+	struct cost_meter *cost;   /* NULL until entered for the first time */
+	unsigned over_budget;	   /* looks, one after the other */
+};
+
+void heap_level_init(struct heap_level *level, pid_t pid, double budget_percent,
+		     struct unwinder *unwinder);
+void heap_level_deinit(struct heap_level *level);
+
+/* What the tables' size depends on. */
+struct heap_level_target {
+	uint64_t rss_bytes;
+	unsigned threads;
+};
+
+/*
+ * 0: entered. 1: the canary advises against it: the projected cost is over the budget; asked only
+ * with `canary`. -errno. Other than 0: why, in `error`.
+ */
+int heap_level_enter(struct heap_level *level, const struct heap_level_target *target, bool canary,
+		     char *error, size_t size);
+void heap_level_leave(struct heap_level *level);
+
+/* True once the cost has been over the budget for more than a moment; why, in `reason`. */
+bool heap_level_over_budget(struct heap_level *level, uint64_t now_ns, char *reason, size_t size);
+
+/* After the target's maps were read: learns the trampoline, frees the slots of dead threads. */
+void heap_level_update(struct heap_level *level, const struct procmaps *maps);
+
+/* Adds what could not be accounted for. */
+void heap_level_losses(const struct heap_level *level, uint64_t losses[ABI_LOSS_COUNT]);
+
+#endif

@@ -1,0 +1,11 @@
+# Options, export, and what holds the house together.
+EXTRA_DIST += tests/unit/unit.h
+app_tests = tests/unit/test_layers.py tests/unit/test_options.py tests/unit/test_export.py \
+	tests/unit/test_cli.py
+dist_check_SCRIPTS += $(app_tests)
+TESTS += $(app_tests)
+check_PROGRAMS += tests/unit/try_options tests/unit/write_picture
+tests_unit_try_options_SOURCES = tests/unit/try_options.c src/options.c src/options.h
+tests_unit_try_options_LDADD = libcore.a -lm
+tests_unit_write_picture_SOURCES = tests/unit/write_picture.c
+tests_unit_write_picture_LDADD = libexport.a libcore.a libutil.a $(JANSSON_LIBS) -lm

@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""The option table: what it takes, what it refuses, and that every list of options agrees."""
+
+import os
+import re
+import subprocess
+
+import tap
+
+TOP = os.environ["top_srcdir"]
+PROGRAM = os.path.join(os.environ["top_builddir"], "tests/unit/try_options")
+LATER = ["--record x", "-w x", "--replay x", "-r x", "--export x.json", "--config x", "--lang de",
+         "--own x", "--function x", "--fail-if-leaked", "--no-return-probes"]
+BAD = {
+    "--pid": ["0", "-1", "+1", "", " 1", "1x", "0x10", "1.5", "2147483648",
+              "99999999999999999999"],
+    "--delay": ["0", "0.09", "3601", "nan", "inf", "1e1", "1s", "", ".", "-1", "1.2.3"],
+    "--iterations": ["0", "-1", "x", "", "9223372036854775808"],
+    "--top": ["-1", "x", "", "4294967296"],
+    "--budget": ["-1", "x", "", "nan", "10%", "10001"],
+    "--level": ["", "Heap", "all"],
+    "--side": ["", "both"],
+    "--sort": ["", "size"],
+    "--format": ["", "xml"],
+    "--older": ["-1", "x", ""],
+    "--min-size": ["-1", "x", "", "1KB", "1.5K", "K", "18446744073709551616", "99999999999G"],
+    "--limit": ["0", "-1", "x", "", "1KiB"],
+    "--filter": ["(", "["],
+    "--match": ["(", ""],
+    "--name": ["", "a/b"],
+    "--debug-dir": [""],
+}
+
+
+def parse(*words):
+    done = subprocess.run([PROGRAM, *words], check=False, stdout=subprocess.PIPE, text=True)
+    return done.returncode, done.stdout
+
+
+def seen(*words):
+    code, text = parse(*words)
+    tap.check_equal(code, 0, f"{words}: {text}")
+    return dict(word.split("=", 1) for word in text.split())
+
+
+def refused(words, expected):
+    code, text = parse(*words)
+    tap.check_equal(code, 1, f"{words}: {text}")
+    tap.check(text.startswith("error ") and text.count("\n") == 1, f"one line: {text!r}")
+    tap.check(expected in text, f"{words}: {text!r} does not say {expected!r}")
+
+
+def defaults():
+    got = seen("-p", "1")
+    expected = {"pid": "1", "level": "auto", "budget": "10", "delay": "1", "batch": "0",
+                "iterations": "0", "format": "0", "sides": "7", "top": "20", "min": "0"}
+    for name, value in expected.items():
+        tap.check_equal(got[name], value, name)
+
+
+def values():
+    got = seen("-b", "-n", "ab", "-d", "0.1", "-i5", "--format=json", "--level", "heap", "--budget",
+             "none", "--side", "kernel", "-s", "RATE", "--top", "0", "-f", "x|y", "--older",
+             "2.5", "--min-size", "4k", "--limit", "3G", "--debug-dir", "/d")
+    expected = {"name": "ab", "delay": "0.1", "iterations": "5", "format": "1", "level": "heap",
+                "budget": "nan", "sides": "4", "sort": "3", "top": "0", "filter": "x|y",
+                "older": "2.5", "min": "4096", "limit": str(3 << 30), "debug": "/d"}
+    for name, value in expected.items():
+        tap.check_equal(got[name], value, name)
+
+
+def command_line_of_another():
+    got = seen("--level", "rss", "--", "/bin/echo", "--help", "-p", "0")
+    tap.check_equal(got["command"], "/bin/echo", "command")
+    refused(["-p", "1", "--", "x"], "only one of")
+
+
+def bad_values():
+    for option, arguments in BAD.items():
+        for argument in arguments:
+            words = [option, argument] + ([] if option in ("--pid", "--name", "--match") else
+                                          ["-p", "1", "-b"])
+            refused(words, option)
+
+
+def unknown_and_later():
+    refused(["--frobnicate"], "unknown option --frobnicate; see memtop --help")
+    refused(["-Z"], "unknown option -Z; see memtop --help")
+    refused(["-bZ"], "unknown option -Z")
+    refused(["--batch=1"], "--batch takes no argument")
+    refused(["-p"], "--pid needs its PID")
+    refused(["word"], "'word' is no option")
+    refused([""], "'' is no option")
+    refused([], "what to watch?")
+    for words in LATER:
+        code, text = parse(*words.split())
+        tap.check_equal(code, 1, words)
+        tap.check(re.fullmatch(r"error --[a-z-]+ is not part of this version\n", text), text)
+
+
+def what_does_not_go_together():
+    for words in ("-p 1 -n x", "--tui -p 1", "--tui -b -- x", "--format json -p 1", "-i 1 -p 1"):
+        code, _ = parse(*words.split())
+        tap.check_equal(code, 1, words)
+
+
+def options_of_help():
+    _, text = parse("--help")
+    return text, re.findall(r"^ +(?:-(\w), )?--([a-z-]+)", text, re.M)
+
+
+def help_is_narrow():
+    text, options = options_of_help()
+    tap.check(max(map(len, text.splitlines())) <= 80, "80 columns")
+    tap.check(len(options) > 15, "options are listed")
+    tap.check("print-completion" not in text, "what is hidden")
+
+
+def manual_agrees():
+    _, options = options_of_help()
+    with open(os.path.join(TOP, "man/memtop.1"), encoding="utf-8") as file:
+        manual = file.read().replace("\\-", "-")
+    in_manual = set(re.findall(r"^\.BR? .*?--([a-z-]+)", manual, re.M))
+    for letter, name in options:
+        tap.check(name in in_manual, f"--{name} is not in the manual page")
+        tap.check(not letter or f"-{letter} " in manual, f"-{letter} is not in the manual page")
+    tap.check_equal(in_manual - {name for _, name in options}, set(), "only in the manual page")
+
+
+def manual_formats():
+    done = subprocess.run(["groff", "-man", "-ww", "-Tascii", "-P-c", "-P-b", "-P-u",
+                           os.path.join(TOP, "man/memtop.1")], check=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    tap.check_equal(done.stderr, "", "warnings")
+    tap.check("without stopping it" in done.stdout, "the text")
+
+
+def completion_agrees():
+    _, made = parse("--print-completion")
+    with open(os.path.join(TOP, "completions/memtop"), encoding="utf-8") as file:
+        tap.check_equal(file.read(), made, "run make completions/update")
+    for _, name in options_of_help()[1]:
+        tap.check(f"--{name}" in made, f"--{name} is not completed")
+
+
+def completion_works():
+    def complete(*words):
+        script = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _memtop; '
+                  'printf "%s\\n" "${COMPREPLY[@]}"')
+        return subprocess.run(["bash", "-c", script, "-", os.path.join(TOP, "completions/memtop"),
+                               *words], check=True, stdout=subprocess.PIPE,
+                              text=True).stdout.split()
+    tap.check_equal(complete("memtop", "--lev"), ["--level"], "option")
+    tap.check_equal(complete("memtop", "--level", "he"), ["heap"], "word")
+    tap.check(str(os.getpid()) in complete("memtop", "-p", str(os.getpid())), "process")
+    tap.check("bash" in complete("memtop", "--", "bas"), "command")
+
+
+tap.run([defaults, values, command_line_of_another, bad_values, unknown_and_later,
+         what_does_not_go_together, help_is_narrow, manual_agrees, manual_formats,
+         completion_agrees, completion_works])
