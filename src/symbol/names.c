@@ -9,6 +9,7 @@
  */
 #include "symbol/names.h"
 
+#include "symbol/busguard.h"
 #include "symbol/debugfile.h"
 #include "symbol/demangle.h"
 #include "symbol/image.h"
@@ -371,25 +372,44 @@ static void deepen(struct names *names)
 	names->deep = true;
 }
 
+/* A file that became shorter under the reader: nothing of it is believed any more. */
+static int refuse_cut(struct names *names)
+{
+	names_unload(names);
+	return refuse(names, -EIO, xasprintf("%s was cut while it was read", names->module->path));
+}
+
 int names_load(struct names *names, enum names_step step)
 {
+	unsigned faults;
 	int status = names->refused;
 
+	busguard_arm();
+	faults = busguard_faults();
 	if (!status && !names->image && !names->map.symtab)
 		status = names->ops->load(names);
-	if (status || step == NAMES_QUICK)
-		return status;
-	if (!names->image)
+	if (!status && step == NAMES_DEEP && !names->image)
 		return -ENODATA;
-	if (!names->deep)
+	if (!status && step == NAMES_DEEP && !names->deep)
 		deepen(names);
-	return 0;
+	return busguard_faults() == faults ? status : refuse_cut(names);
 }
 
 size_t names_find(struct names *names, enum names_step step, uint64_t address, struct name *ret,
 		  size_t cap)
 {
-	return cap ? names->ops->find(names, step, address, ret, cap) : 0;
+	unsigned faults = busguard_faults();
+	size_t count;
+
+	if (!cap || names->refused)
+		return 0;
+	count = names->ops->find(names, step, address, ret, cap);
+	if (busguard_faults() == faults)
+		return count;
+	while (count)
+		name_deinit(&ret[--count]);
+	refuse_cut(names);
+	return 0;
 }
 
 void name_deinit(struct name *name)

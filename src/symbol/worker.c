@@ -151,19 +151,24 @@ static void find_one(struct state *state, struct batch *batch, size_t index, int
 		name_deinit(&found.names[i]);
 }
 
-static void run_batch(struct state *state, struct batch *batch)
+static void publish_object(struct state *state, struct object *object)
 {
-	struct object *object = batch->object;
-	int status = names_load(object->names, batch->step);
-
-	object->used = ++state->uses;
 	pthread_mutex_lock(&state->lock);
 	object->reason = pooled(state, names_reason(object->names));
 	object->not_elf = names_not_elf(object->names);
 	object->base = names_base(object->names);
 	pthread_mutex_unlock(&state->lock);
+}
+
+static void run_batch(struct state *state, struct batch *batch)
+{
+	int status = names_load(batch->object->names, batch->step);
+
+	batch->object->used = ++state->uses;
+	publish_object(state, batch->object);
 	for (size_t i = 0; i < batch->count && !stopping(state); i++)
 		find_one(state, batch, i, status);
+	publish_object(state, batch->object);
 }
 
 /*

@@ -248,13 +248,17 @@ def compressed_sections():
     equal_case("gcc", "-O2", "-g", "-gz", source="fixture.c")
 
 
-def address_in(pid, path, function, elf=None):
-    """Where a process has a byte inside of a function."""
-    for line in command("readelf", "-sW", elf or path).splitlines():
+def address_of(path, function):
+    for line in command("readelf", "-sW", path).splitlines():
         words = line.split()
         if len(words) > 7 and words[7].split("@")[0] == function and words[6] != "UND":
-            return int(words[1], 16) + min(2, int(words[2])) + bias_of(pid, path, elf)
-    raise Failure(f"{elf or path} has no {function}")
+            return int(words[1], 16)
+    raise Failure(f"{path} has no {function}")
+
+
+def address_in(pid, path, function, elf=None):
+    """Where a process has a byte inside of a function."""
+    return address_of(elf or path, function) + 2 + bias_of(pid, path, elf)
 
 
 def symbol_at(symbolizer, address):
@@ -560,8 +564,28 @@ def hostile_files():
                 check_equal(seen, "library_hidden", "a good file beside")
 
 
+def cut_file():
+    """A file cut in place while it is being read: no crash, and nothing of it is believed."""
+    with Build("g++", "-O1", "-g", source="fixture.cc") as build:
+        path = os.path.join(build.folder.name, "cut")
+        shutil.copy(build.program, path)
+        with mapper(path) as process:
+            process.stdout.readline()
+            start = executable(process.pid, path)
+            asked = start + address_of(path, "main") + 2
+            with Symbolizer(process.pid) as symbolizer:
+                check_equal(symbol_at(symbolizer, asked), "main", "before")
+                os.truncate(path, 4096)
+                answers = symbolizer.ask_all("user", range(start + 0x2001, start + 0x4000, 0x30))
+                named = {frame["symbol"] for frames in answers for frame in frames}
+                check(named <= {None, "main"}, f"named after the cut: {named}")
+                reason = symbolizer.ask("reason", start + 0x2001)
+                check("was cut" in reason, reason)
+                check_equal(symbol_at(symbolizer, asked), "main", "asked before the cut")
+
+
 if __name__ == "__main__":
     run([gcc_dwarf5, gcc_dwarf4, gcc_not_pie, clang_dwarf5, clang_dwarf4, cxx_gcc, cxx_clang,
          compressed_sections, stripped, debug_dir_by_build_id, debug_link, mini_debug_info,
          deleted_file, replaced_file, dead_target, never_blocks, end_of_noreturn, vdso, kernel,
-         jit_map, hostile_files])
+         jit_map, hostile_files, cut_file])

@@ -7,6 +7,7 @@ tests_unit_test_cohorts_SOURCES = tests/unit/test_cohorts.c
 tests_unit_test_cohorts_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cohorts_LDADD = libcapture.a libutil.a $(CMOCKA_LIBS)
 include tests/unit/capture.mk
+include tests/unit/symbol.mk
 
 if HAVE_CMOCKA
 if HAVE_JPEG
