@@ -298,11 +298,10 @@ static void prepare_restore(struct term *term)
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
 		size_t length;
 
-		/* Without an alternative screen: to the last line, so that the shell starts anew.
-		 */
+		/* Without an alternative screen the shell starts anew on an empty one. */
 		capability(order[i], text, sizeof(text));
 		if (!text[0] && strcmp(order[i], "rmcup") == 0)
-			strcpy(text, "\r\n");
+			capability("clear", text, sizeof(text));
 		length = strlen(text);
 		if (restore.size + length >= sizeof(restore.text))
 			break;

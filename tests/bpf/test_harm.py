@@ -11,9 +11,6 @@ from batch import Batch
 from tap import check, check_equal, run, wait_for
 from target import Perception, cpu_seconds
 
-PROGRAMS = ("allocate_session", "allocate_enter", "allocate_exi", "free_enter", "count_enter")
-
-
 def differing_text(pid):
     """Bytes of the target's libc code that differ from the file: breakpoints."""
     with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:
@@ -28,16 +25,28 @@ def differing_text(pid):
     return sum(a != b for a, b in zip(mapped, original))
 
 
-def memtop_programs():
+def held_programs(pid):
+    """Ids of the BPF programs that a process holds, itself or by links."""
+    ids = set()
+    for name in os.listdir(f"/proc/{pid}/fdinfo"):
+        try:
+            with open(f"/proc/{pid}/fdinfo/{name}", encoding="ascii") as file:
+                ids |= {int(line.split()[1]) for line in file if line.startswith("prog_id:")}
+        except OSError:
+            pass  # closed meanwhile
+    return ids
+
+
+def loaded_programs():
+    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
     listing = subprocess.run(["bpftool", "-j", "prog", "show"], check=True, capture_output=True,
-                             text=True, env=dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin"))
-    return [program["name"] for program in json.loads(listing.stdout or "[]")
-            if program.get("name", "").startswith(PROGRAMS)]
+                             text=True, env=dict(os.environ, PATH=path))
+    return {program["id"] for program in json.loads(listing.stdout or "[]")}
 
 
-def nothing_is_left(service):
+def nothing_is_left(service, programs=frozenset()):
     wait_for(lambda: differing_text(service.pid) == 0, "the target's code is as it was")
-    wait_for(lambda: not memtop_programs(), "no program is left")
+    wait_for(lambda: not programs & loaded_programs(), "no program is left")
     before = cpu_seconds(service.pid)
     wait_for(lambda: cpu_seconds(service.pid) > before, "the target works")
     check(service.process.poll() is None, "the target lives")
@@ -48,9 +57,11 @@ def ends(how):
         with Batch("-p", str(service.pid), "--level", "heap") as memtop:
             memtop.tick_where(lambda tick: tick["user"]["allocated_blocks"] > 10000, "events")
             check(differing_text(service.pid) > 0, "probes stand while memtop runs")
+            programs = held_programs(memtop.process.pid)
+            check(len(programs) >= 2, "memtop holds its programs")
             how(memtop.process)
             memtop.process.wait(20)
-        nothing_is_left(service)
+        nothing_is_left(service, programs)
 
 
 def kill_9():
