@@ -2,3 +2,11 @@
 dist_check_SCRIPTS += tests/bpf/test_books.py tests/bpf/test_harm.py
 TESTS += tests/bpf/test_books.py tests/bpf/test_harm.py
 EXTRA_DIST += tests/lib/batch.py tests/lib/tap.py tests/lib/target.py tests/lib/terminal.py
+
+# The kernel side alone, by a program that watches and one that holds.
+check_PROGRAMS += tests/bpf/kernel_watch tests/targets/kernel_holder
+tests_bpf_kernel_watch_SOURCES = tests/bpf/kernel_watch.c
+tests_bpf_kernel_watch_LDADD = libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS) -lpthread -lm
+tests_targets_kernel_holder_SOURCES = tests/targets/kernel_holder.c
+dist_check_SCRIPTS += tests/bpf/test_kernel_book.py
+TESTS += tests/bpf/test_kernel_book.py
