@@ -28,7 +28,8 @@
 #include <sys/auxv.h>
 #include <sys/stat.h>
 
-#define MAX_VDSO ((size_t)1 << 20)
+#define MAX_VDSO    ((size_t)1 << 20)
+#define MAX_KEPT_FD 512
 
 struct names_ops {
 	int (*load)(struct names *names);
@@ -103,6 +104,17 @@ static int open_file(struct names *names, bool *ret_same)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Of a target with very many modules not all are kept: descriptors are needed for other things. */
+static int keep(int fd)
+{
+	int kept = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (kept < MAX_KEPT_FD)
+		return kept;
+	close(kept);
+	return -1;
+}
+
 static int load_file(struct names *names)
 {
 	bool same;
@@ -113,7 +125,7 @@ static int load_file(struct names *names)
 		return refuse(
 			names, fd,
 			xasprintf("%s cannot be read: %s", names->module->path, strerror(-fd)));
-	kept = names->fd < 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : names->fd;
+	kept = names->fd < 0 ? keep(fd) : names->fd;
 	names->fd = -1;
 	status = image_open(fd, &names->image);
 	if (status) {

@@ -14,6 +14,7 @@
 #include "symbol/wrappers.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +25,8 @@
 #define BATCH		 64
 #define MAX_LOADED_BYTES ((size_t)256 << 20)
 #define MAX_LOADED	 64
-#define IDLE_MS		 15000
-#define JIT_MS		 2000 /* between two looks whether a JIT's map has changed */
+#define IDLE_MS		 16000 /* a multiple of JIT_MS */
+#define JIT_MS		 2000  /* between two looks whether a JIT's map has changed */
 #define STACK_BYTES	 ((size_t)8 << 20)
 #define NICE		 5
 
@@ -243,8 +244,10 @@ static void wait_for_work(struct state *state, unsigned *idle_ms)
 	*idle_ms += JIT_MS;
 	pthread_mutex_unlock(&state->lock);
 	look_at_jit(state);
-	if (*idle_ms >= IDLE_MS)
+	if (*idle_ms == IDLE_MS) {
 		unload(state, 0, 0);
+		malloc_trim(0);
+	}
 	pthread_mutex_lock(&state->lock);
 }
 
