@@ -17,6 +17,11 @@ TESTS += tests/unit/test_rows
 tests_unit_test_rows_SOURCES = tests/unit/test_rows.c
 tests_unit_test_rows_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_rows_LDADD = libunwind.a libutil.a $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/test_extents
+TESTS += tests/unit/test_extents
+tests_unit_test_extents_SOURCES = tests/unit/test_extents.c
+tests_unit_test_extents_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_extents_LDADD = libunwind.a libutil.a $(CMOCKA_LIBS)
 endif
 
 # Captured stacks against those the target knows itself; one target for each way of building it.
@@ -60,3 +65,19 @@ clean-local: clean-stack-targets
 clean-stack-targets:
 	rm -rf $(stack_targets)
 .PHONY: clean-stack-targets
+
+# Damaged input, with the sanitizers on whatever the rest is built with.
+check_PROGRAMS += tests/fuzz/fuzz_cfi
+tests_fuzz_fuzz_cfi_SOURCES = tests/fuzz/fuzz_cfi.c src/unwind/cfi.c src/unwind/elf_frames.c \
+	src/unwind/rows.c src/unwind/rows_aarch64.c src/unwind/rows_x86_64.c \
+	src/util/alloc.c src/util/map.c
+tests_fuzz_fuzz_cfi_CFLAGS = $(AM_CFLAGS) -g -fsanitize=address,undefined \
+	-fno-sanitize-recover=undefined
+tests_fuzz_fuzz_cfi_LDADD = $(LIBELF_LIBS)
+TESTS += tests/fuzz/fuzz_cfi.sh
+EXTRA_DIST += tests/fuzz/fuzz_cfi.sh
+
+FUZZ_ROUNDS = 200000
+fuzz-cfi: tests/fuzz/fuzz_cfi
+	top_builddir=. FUZZ_ROUNDS=$(FUZZ_ROUNDS) $(SHELL) $(top_srcdir)/tests/fuzz/fuzz_cfi.sh
+.PHONY: fuzz-cfi
