@@ -56,16 +56,17 @@ enum abi_kind {
 
 /* Why an event could not be accounted for; each is a row of core/losses.c. */
 enum abi_loss {
-	ABI_LOSS_LIVE_TABLE_FULL = 0,	/* block not taken: in no total */
-	ABI_LOSS_SITE_TABLE_FULL = 1,	/* booked at the `unknown` site */
-	ABI_LOSS_STACK_TRUNCATED = 2,	/* stack ends before its outermost frame */
-	ABI_LOSS_RETURN_MISSED = 3,	/* call entered, never seen to return */
-	ABI_LOSS_NESTING_TOO_DEEP = 4,	/* more than ABI_MAX_INFLIGHT calls in flight */
-	ABI_LOSS_EVENT_LOST = 5,	/* the kernel skipped a program */
-	ABI_LOSS_THREAD_TABLE_FULL = 6, /* no slot for the calling thread */
-	ABI_LOSS_FREE_MISSED = 7,	/* address given out again, its free was not seen */
-	ABI_LOSS_ADDRESS_TOO_WIDE = 8,	/* address of 52 bits or more */
-	ABI_LOSS_SIZE_TOO_LARGE = 9,	/* block of ABI_SIZE_MAX bytes or more */
+	ABI_LOSS_LIVE_TABLE_FULL = 0,	   /* block not taken: in no total */
+	ABI_LOSS_SITE_TABLE_FULL = 1,	   /* booked at the `unknown` site */
+	ABI_LOSS_STACK_TRUNCATED = 2,	   /* stack ends before its outermost frame */
+	ABI_LOSS_RETURN_MISSED = 3,	   /* call entered, never seen to return */
+	ABI_LOSS_NESTING_TOO_DEEP = 4,	   /* more than ABI_MAX_INFLIGHT calls in flight */
+	ABI_LOSS_EVENT_LOST = 5,	   /* the kernel skipped a program */
+	ABI_LOSS_THREAD_TABLE_FULL = 6,	   /* no slot for the calling thread */
+	ABI_LOSS_FREE_MISSED = 7,	   /* address given out again, its free was not seen */
+	ABI_LOSS_ADDRESS_TOO_WIDE = 8,	   /* address of 52 bits or more */
+	ABI_LOSS_SIZE_TOO_LARGE = 9,	   /* block of ABI_SIZE_MAX bytes or more */
+	ABI_LOSS_KERNEL_EVENT_MISSED = 10, /* a kernel allocation or free in an interrupt */
 	ABI_LOSS_COUNT = 16,
 };
 
