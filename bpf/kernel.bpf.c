@@ -30,6 +30,7 @@ struct {
 #include "ledger.bpf.h"
 
 LEDGER_ARRAY(implicit_frees, u64); /* by site */
+LEDGER_ARRAY(homes, u32);	   /* by bucket: live blocks that have their home there, or more */
 LEDGER_ARRAY(caches, struct abi_cache);
 
 #define GFP_DIRECT_RECLAIM   0x400u	/* may sleep: so not in an interrupt */
@@ -177,10 +178,39 @@ static __always_inline void remember_cache(u64 address, const char *name)
 	}
 }
 
+static __always_inline u32 *home_of(u64 address)
+{
+	struct abi_control *control = control_get();
+	u32 home;
+
+	if (!control)
+		return 0;
+	home = block_home(block_key(control, address)) & cfg_bucket_mask;
+	return bpf_map_lookup_elem(&homes, &home);
+}
+
+/*
+ * live_remove() for addresses that are hardly ever in the table: most events of the machine end at
+ * one word that says that no block has its home there. It is counted before a block goes in and
+ * after it is out, so it is never too low.
+ */
+static __always_inline u64 take(u64 address)
+{
+	u32 *home = home_of(address);
+	u64 value;
+
+	if (!home || !read_once(*home))
+		return 0;
+	value = live_remove(address);
+	if (value)
+		__sync_fetch_and_add(home, -1);
+	return value;
+}
+
 /* The address is given out: whatever was known to live there is gone. */
 static __always_inline void book_implicit_free(u64 address)
 {
-	u64 old = live_remove(address);
+	u64 old = take(address);
 	u32 site = abi_value_site(old);
 	u64 *count;
 
@@ -201,9 +231,10 @@ static __always_inline void book_own(void *ctx, u64 call_site, u64 address, u64 
 {
 	u32 cpu = bpf_get_smp_processor_id();
 	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &cpu);
+	u32 *home = home_of(address);
 	u64 hash, cache_address;
 
-	if (!thread || __sync_val_compare_and_swap(&thread->depth, 0, 1)) {
+	if (!home || !thread || __sync_val_compare_and_swap(&thread->depth, 0, 1)) {
 		loss_count(ABI_LOSS_EVENT_LOST);
 		return;
 	}
@@ -214,7 +245,9 @@ static __always_inline void book_own(void *ctx, u64 call_site, u64 address, u64 
 	cache_address = read_once(thread->window[0]);
 	if (cache)
 		remember_cache(cache_address, cache->name);
-	book_allocation(address, size, site_find(cpu, hash, cache_address, ABI_KIND_SLAB));
+	__sync_fetch_and_add(home, 1);
+	if (book_allocation(address, size, site_find(cpu, hash, cache_address, ABI_KIND_SLAB)))
+		__sync_fetch_and_add(home, -1);
 	write_once(thread->depth, 0);
 }
 
@@ -256,7 +289,7 @@ int kfree(u64 *ctx)
 
 	if (address <= ZERO_SIZE_POINTER)
 		return 0;
-	value = live_remove(address);
+	value = take(address);
 	if (value)
 		book_free(value);
 	return 0;
@@ -266,7 +299,7 @@ int kfree(u64 *ctx)
 SEC("tp_btf/kmem_cache_free")
 int kmem_cache_free(u64 *ctx)
 {
-	u64 value = live_remove(kernel_address(ctx[1]));
+	u64 value = take(kernel_address(ctx[1]));
 
 	if (value)
 		book_free(value);

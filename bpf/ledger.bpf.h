@@ -278,22 +278,24 @@ static __always_inline void book_free_at(u64 address)
 		count_unknown_free(address);
 }
 
-/* A new block: table first, then totals. */
-static __always_inline void book_allocation(u64 address, u64 size, u32 site)
+/* A new block: table first, then totals. 0, or -1 with the loss counted. */
+static __always_inline int book_allocation(u64 address, u64 size, u32 site)
 {
 	struct abi_control *control = control_get();
 	u32 cohort;
 
 	if (!control)
-		return;
+		return -1;
 	if (size >= ABI_SIZE_MAX) {
 		lost_add(block_key(control, address), ABI_LOSS_SIZE_TOO_LARGE);
-		return;
+		return -1;
 	}
 	cohort = read_once(control->cohort_now) & (ABI_COHORTS - 1);
-	if (!live_insert(address,
-			 size << ABI_VALUE_SIZE_SHIFT | (u64)site << ABI_VALUE_SITE_SHIFT | cohort))
-		book(site, cohort, size, 0);
+	if (live_insert(address, size << ABI_VALUE_SIZE_SHIFT |
+					 (u64)site << ABI_VALUE_SITE_SHIFT | cohort))
+		return -1;
+	book(site, cohort, size, 0);
+	return 0;
 }
 
 /* Is the stack of thread `index` the one of the site in `slot`? */

@@ -1,1 +1,2 @@
-memtop_SOURCES += src/main.c
+app_sources = src/app.c src/app.h src/check.c src/check.h src/exits.h src/options.c src/options.h
+memtop_SOURCES += src/main.c $(app_sources)

@@ -1,5 +1,257 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-int main(void)
+/*
+ * Takes the command line in, finds or starts the target, opens what watches it, and turns what went
+ * wrong into one line and an exit code. All else is the application's.
+ */
+#include "config.h"
+
+#include "app.h"
+#include "capture/launch.h"
+#include "capture/live.h"
+#include "capture/target.h"
+#include "check.h"
+#include "exits.h"
+#include "options.h"
+#include "symbol/symbol.h"
+#include "unwind/unwinder.h"
+#include "util/log.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ERROR_SIZE   512
+#define MAX_LISTED   64
+#define UNWIND_BYTES (256ull << 20) /* of unwind tables, at most */
+#define WAIT_NS	     100000000	    /* between looks for a program that is not there yet */
+
+/* Exit code of a failed live_open(). */
+static int code_of(int err)
 {
+	switch (err) {
+	case -ESRCH:
+		return EXITS_NO_TARGET;
+	case -ELOOP:
+		return EXITS_USAGE;
+	case -EINVAL: /* a kernel thread */
+	case -EPERM:
+	case -EACCES:
+	case -EOPNOTSUPP:
+		return EXITS_NOT_PERMITTED;
+	default:
+		return EXITS_INTERNAL;
+	}
+}
+
+static int find(const struct options *options, pid_t *pids, char *error, size_t size)
+{
+	if (options->name)
+		return target_find_by_name(options->name, pids, MAX_LISTED);
+	return target_find_by_match(options->match, pids, MAX_LISTED, error, size);
+}
+
+static void list_targets(const struct options *options, const pid_t *pids, int count)
+{
+	const char *wanted = options->name ? options->name : options->match;
+	char text[ERROR_SIZE / 2] = "";
+	size_t length = 0;
+
+	for (int i = 0; i < count && i < MAX_LISTED && length < sizeof(text) - 16; i++)
+		length +=
+			(size_t)snprintf(text + length, sizeof(text) - length, " %d", (int)pids[i]);
+	log_error("%d processes match '%s', choose one with --pid:%s", count, wanted, text);
+}
+
+/* Waits for the first process that matches. 0 or the exit code. */
+static int find_target(const struct options *options, pid_t *ret)
+{
+	const struct timespec pause = {.tv_nsec = WAIT_NS};
+	char error[ERROR_SIZE] = "";
+	pid_t pids[MAX_LISTED];
+	bool told = false;
+	int count;
+
+	if (options->pid) {
+		*ret = options->pid;
+		return 0;
+	}
+	while (!(count = find(options, pids, error, sizeof(error)))) {
+		if (options->match) {
+			log_error("no process matches '%s'", options->match);
+			return EXITS_NO_TARGET;
+		}
+		if (!told)
+			log_error("waiting for %s to start", options->name);
+		told = true;
+		nanosleep(&pause, NULL);
+	}
+	if (count < 0) {
+		log_error("%s", error[0] ? error : strerror(-count));
+		return count == -EINVAL ? EXITS_USAGE : EXITS_INTERNAL;
+	}
+	if (count > 1) {
+		list_targets(options, pids, count);
+		return EXITS_NO_TARGET;
+	}
+	*ret = pids[0];
 	return 0;
+}
+
+/* Reaps a command that ended before it could be watched; its status is ours. */
+static int reap(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return EXITS_LAUNCH_FAILED;
+	return WIFSIGNALED(status) ? EXITS_SIGNAL_BASE + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int launch(const struct options *options, pid_t *ret)
+{
+	char error[ERROR_SIZE] = "";
+	pid_t pid = 0;
+	int err = launch_held(options->command, &pid, error, sizeof(error));
+
+	*ret = pid;
+	if (!err)
+		return 0;
+	if (err == -ECHILD && pid > 0)
+		return reap(pid);
+	if (error[0])
+		log_error("%s", error);
+	else
+		log_error("cannot execute %s: %s", options->command[0], strerror(-err));
+	if (err == -ENOENT || err == -ENOTDIR)
+		return EXITS_NOT_FOUND;
+	return err == -EACCES || err == -ENOEXEC ? EXITS_NOT_EXECUTABLE : EXITS_LAUNCH_FAILED;
+}
+
+/* A command that could not be watched has not begun: it never will. */
+static void abandon(pid_t launched)
+{
+	if (launched <= 0)
+		return;
+	kill(launched, SIGKILL);
+	waitpid(launched, NULL, 0);
+}
+
+static int watch(const struct options *options, pid_t pid, pid_t launched)
+{
+	const struct live_options live = {
+		.pid = pid,
+		.level = options->level,
+		.budget_percent = options->budget_percent,
+		.kernel = options->sides & 1u << SIDE_KERNEL,
+		.limit_bytes = options->limit_bytes,
+		.launched = launched,
+		.unwinder = table_unwinder_new(pid, UNWIND_BYTES),
+	};
+	struct app_config config = {
+		.options = options, .out = stdout, .report = stderr, .launched = launched};
+	char error[ERROR_SIZE] = "";
+	sigset_t old;
+	int err, code;
+
+	config.signal_fd = app_signals(&old);
+	err = config.signal_fd < 0 ? config.signal_fd :
+				     live_open(&live, &config.source, error, sizeof(error));
+	if (err) {
+		log_error("%s", error[0] ? error : strerror(-err));
+		abandon(launched);
+		return launched ? EXITS_LAUNCH_FAILED : code_of(err);
+	}
+	err = symbol_resolver_new(pid, options->debug_dir, &config.resolver);
+	if (!err && launched)
+		err = launch_go(launched);
+	if (err) {
+		log_error("process %d: %s", (int)pid, strerror(-err));
+		source_close(config.source);
+		resolver_close(config.resolver);
+		abandon(launched);
+		return launched ? EXITS_LAUNCH_FAILED : EXITS_INTERNAL;
+	}
+	code = app_run(&config);
+	source_close(config.source);
+	resolver_close(config.resolver);
+	return code;
+}
+
+static int check_output(const struct options *options)
+{
+	if (options->batch || (options->command && !options->tui))
+		return 0;
+	if (isatty(STDOUT_FILENO) && isatty(STDIN_FILENO))
+		return 0;
+	log_error("standard %s is not a terminal; use --batch (-b) to write without a screen",
+		  isatty(STDOUT_FILENO) ? "input" : "output");
+	return EXITS_USAGE;
+}
+
+static int run(const struct options *options)
+{
+	pid_t pid = 0, launched = 0;
+	int code = check_output(options);
+
+	if (code)
+		return code;
+	if (options->level == LEVEL_PAGES) {
+		log_error("level pages is not supported by this version; use heap, rss or auto");
+		return EXITS_NOT_PERMITTED;
+	}
+	if (options->command) {
+		code = launch(options, &launched);
+		if (code || !launched)
+			return code;
+		pid = launched;
+	} else {
+		code = find_target(options, &pid);
+		if (code)
+			return code;
+	}
+	return watch(options, pid, launched);
+}
+
+/* What was asked for has to arrive, or it is an error. */
+static int written(FILE *out)
+{
+	if (!fflush(out) && !ferror(out))
+		return EXITS_DONE;
+	if (errno == EPIPE)
+		return EXITS_DONE;
+	log_error("cannot write the output: %s", strerror(errno));
+	return EXITS_INTERNAL;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	char error[ERROR_SIZE];
+
+	setlocale(LC_CTYPE, "");
+	if (options_parse(argc, argv, &options, error, sizeof(error))) {
+		log_error("%s", error);
+		return EXITS_USAGE;
+	}
+	switch (options.action) {
+	case ACTION_HELP:
+		options_write_help(stdout);
+		return written(stdout);
+	case ACTION_VERSION:
+		puts(PACKAGE_STRING);
+		return written(stdout);
+	case ACTION_CHECK:
+		check_machine(stdout);
+		return written(stdout);
+	case ACTION_COMPLETION:
+		options_write_completion(stdout);
+		return written(stdout);
+	case ACTION_WATCH:
+		break;
+	}
+	return run(&options);
 }

@@ -6,3 +6,4 @@ include tests/bpf/local.mk
 include tests/screens/local.mk
 include tests/unwind/local.mk
 include tests/bench/local.mk
+include tests/symbol/local.mk

@@ -57,16 +57,17 @@ enum abi_kind {
 
 /* Why an event could not be accounted for; each is a row of core/losses.c. */
 enum abi_loss {
-	ABI_LOSS_LIVE_TABLE_FULL = 0,	/* block not taken: in no total */
-	ABI_LOSS_SITE_TABLE_FULL = 1,	/* booked at the `unknown` site */
-	ABI_LOSS_STACK_TRUNCATED = 2,	/* stack ends before its outermost frame */
-	ABI_LOSS_RETURN_MISSED = 3,	/* call entered, never seen to return */
-	ABI_LOSS_NESTING_TOO_DEEP = 4,	/* more than ABI_MAX_INFLIGHT calls in flight */
-	ABI_LOSS_EVENT_LOST = 5,	/* the kernel skipped a program */
-	ABI_LOSS_THREAD_TABLE_FULL = 6, /* no slot for the calling thread */
-	ABI_LOSS_FREE_MISSED = 7,	/* address given out again, its free was not seen */
-	ABI_LOSS_ADDRESS_TOO_WIDE = 8,	/* address of 52 bits or more */
-	ABI_LOSS_SIZE_TOO_LARGE = 9,	/* block of ABI_SIZE_MAX bytes or more */
+	ABI_LOSS_LIVE_TABLE_FULL = 0,	   /* block not taken: in no total */
+	ABI_LOSS_SITE_TABLE_FULL = 1,	   /* booked at the `unknown` site */
+	ABI_LOSS_STACK_TRUNCATED = 2,	   /* stack ends before its outermost frame */
+	ABI_LOSS_RETURN_MISSED = 3,	   /* call entered, never seen to return */
+	ABI_LOSS_NESTING_TOO_DEEP = 4,	   /* more than ABI_MAX_INFLIGHT calls in flight */
+	ABI_LOSS_EVENT_LOST = 5,	   /* the kernel skipped a program */
+	ABI_LOSS_THREAD_TABLE_FULL = 6,	   /* no slot for the calling thread */
+	ABI_LOSS_FREE_MISSED = 7,	   /* address given out again, its free was not seen */
+	ABI_LOSS_ADDRESS_TOO_WIDE = 8,	   /* address of 52 bits or more */
+	ABI_LOSS_SIZE_TOO_LARGE = 9,	   /* block of ABI_SIZE_MAX bytes or more */
+	ABI_LOSS_KERNEL_EVENT_MISSED = 10, /* a kernel allocation or free in an interrupt */
 	ABI_LOSS_COUNT = 16,
 };
 
@@ -139,6 +140,19 @@ struct abi_inflight {
 	__mt_u16 nested; /* calls that were taken for parts of it */
 };
 
+/* Where a stack walk stands; see bpf/unwind.bpf.h. */
+struct abi_walk {
+	__mt_u64 cfa;	      /* stack pointer of the frame, right after its callee returned */
+	__mt_u64 fp;	      /* frame pointer there; 0 = not known */
+	__mt_u64 pc;	      /* return address into the frame */
+	__mt_u64 base;	      /* address of window[0] */
+	__mt_u64 link;	      /* arm64: link register of the first frame, as long as it holds */
+	__mt_u32 words;	      /* valid in the window */
+	__mt_u32 cfa_unknown; /* cfa is only a lower bound */
+	__mt_u64 hash;	      /* of the frames so far */
+	__mt_u64 generation;  /* of the tables, when the walk began */
+};
+
 /*
  * One thread of the target. Only that thread's own programs write it, so nothing in it is shared
  * between CPUs and preemption cannot mix two captures. User space frees the slots of dead threads.
@@ -152,6 +166,7 @@ struct abi_thread {
 	__mt_u32 truncated;
 	__mt_u64 frames[ABI_MAX_FRAMES + 8]; /* room for bounded overshoot */
 	__mt_u64 window[ABI_WINDOW_WORDS + 8];
+	struct abi_walk walk;
 };
 
 /*

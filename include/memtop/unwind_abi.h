@@ -90,7 +90,23 @@ struct unwind_block {
 
 enum unwind_limit {
 	UNWIND_MAX_MAPPINGS = 8192, /* a power of two */
+	UNWIND_MAX_TABLES = 4096,   /* a power of two */
 	UNWIND_CACHE_ENTRIES = 65536,
+};
+
+/*
+ * Rules by return address. An entry is address >> 16 | generation % 16 | rule, of 32, 4 and 28
+ * bits, at the index of the address' low 16 bits: one word, so it cannot tear, and what an older
+ * generation put there is not taken. User space clears it when the 4 bits wrap.
+ */
+#define UNWIND_CACHE_ADDRESS_BITS 48
+#define UNWIND_CACHE_EPOCH_BITS	  4
+#define unwind_cache_tag(address, generation)         \
+	((address) >> 16 << UNWIND_CACHE_EPOCH_BITS | \
+	 ((generation) & ((1u << UNWIND_CACHE_EPOCH_BITS) - 1)))
+
+struct unwind_cache {
+	__mt_u64 entries[UNWIND_CACHE_ENTRIES];
 };
 
 enum unwind_mapping_flag {

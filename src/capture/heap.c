@@ -56,7 +56,8 @@ static void copy_probes(struct heap *heap, const struct heap_probes *probes)
 	}
 }
 
-static int load(struct heap *heap, const struct ledger_sizes *sizes, uint64_t now_ns)
+static int load(struct heap *heap, const struct ledger_sizes *sizes, struct unwinder *unwinder,
+		uint64_t now_ns)
 {
 	struct heap_bpf *s = heap->skeleton;
 	int error;
@@ -66,8 +67,12 @@ static int load(struct heap *heap, const struct ledger_sizes *sizes, uint64_t no
 	s->rodata->cfg_thread_mask = sizes->threads - 1;
 	choose_programs(heap);
 	error = ledger_size_maps(s->obj, sizes);
+	if (!error && unwinder)
+		error = unwinder->ops->prepare(unwinder, s->obj);
 	if (!error)
 		error = heap_bpf__load(s);
+	if (!error && unwinder)
+		error = unwinder->ops->adopt(unwinder, s->obj);
 	if (!error)
 		error = ledger_init(&heap->ledger, s->obj, sizes, now_ns);
 	if (!error)
@@ -76,8 +81,8 @@ static int load(struct heap *heap, const struct ledger_sizes *sizes, uint64_t no
 }
 
 int heap_open(pid_t pid, enum probe_kind kind, const struct heap_probes *probes,
-	      const struct ledger_sizes *sizes, uint64_t now_ns, struct heap **ret, char *error,
-	      size_t size)
+	      const struct ledger_sizes *sizes, struct unwinder *unwinder, uint64_t now_ns,
+	      struct heap **ret, char *error, size_t size)
 {
 	struct heap *heap;
 	int status;
@@ -91,7 +96,7 @@ int heap_open(pid_t pid, enum probe_kind kind, const struct heap_probes *probes,
 	heap->kind = kind;
 	copy_probes(heap, probes);
 	heap->skeleton = heap_bpf__open();
-	status = heap->skeleton ? load(heap, sizes, now_ns) : -errno;
+	status = heap->skeleton ? load(heap, sizes, unwinder, now_ns) : -errno;
 	if (status) {
 		snprintf(error, size, "cannot load the heap programs: %s%s", strerror(-status),
 			 status == -EPERM ? " (needs root, or CAP_BPF and CAP_PERFMON)" : "");

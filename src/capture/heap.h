@@ -9,6 +9,7 @@
 #include "capture/calibrate.h"
 #include "capture/ledger.h"
 #include "capture/probes.h"
+#include "core/unwinder.h"
 
 struct heap;
 
@@ -20,10 +21,13 @@ struct heap_probes {
 	size_t freeing_count;
 };
 
-/* 0 or -errno with a line for the user in `error`. The probes are copied. */
+/*
+ * 0 or -errno with a line for the user in `error`. The probes are copied. `unwinder` gives the
+ * stack walk its tables; NULL: stacks end, marked, where they need one.
+ */
 int heap_open(pid_t pid, enum probe_kind kind, const struct heap_probes *probes,
-	      const struct ledger_sizes *sizes, uint64_t now_ns, struct heap **ret, char *error,
-	      size_t size);
+	      const struct ledger_sizes *sizes, struct unwinder *unwinder, uint64_t now_ns,
+	      struct heap **ret, char *error, size_t size);
 void heap_close(struct heap *heap);
 
 /* Places the probes: frees first, then what allocates, and only then books are opened. */

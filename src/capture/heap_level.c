@@ -16,14 +16,18 @@
 #include <unistd.h>
 
 #define CANARY_MS 150
+/* For tables before the probes are placed: enough for all of most programs. */
+#define COMPILE_MS 200
 /* Over the budget in so many looks one after the other: a single one may be a hiccup. */
 #define OVER_BUDGET_LOOKS 2
 
-void heap_level_init(struct heap_level *level, pid_t pid, double budget_percent)
+void heap_level_init(struct heap_level *level, pid_t pid, double budget_percent,
+		     struct unwinder *unwinder)
 {
 	memset(level, 0, sizeof(*level));
 	level->pid = pid;
 	level->budget_percent = budget_percent;
+	level->unwinder = unwinder;
 }
 
 void heap_level_deinit(struct heap_level *level)
@@ -126,8 +130,8 @@ static int open_heap(struct heap_level *level, const struct probe_points *points
 			allocating[probes.allocating_count++] = probe;
 	}
 	choose_sizes(target, &sizes);
-	status = heap_open(level->pid, kind, &probes, &sizes, monotonic_ns(), &level->heap, error,
-			   size);
+	status = heap_open(level->pid, kind, &probes, &sizes, level->unwinder, monotonic_ns(),
+			   &level->heap, error, size);
 	free(allocating);
 	free(freeing);
 	return status;
@@ -189,6 +193,9 @@ static int enter(struct heap_level *level, const struct probe_points *points,
 	*error = '\0';
 	if (canary)
 		status = ask_canary(level, error, size);
+	/* What is not compiled by then comes while the target runs. */
+	if (!status && level->unwinder)
+		level->unwinder->ops->work(level->unwinder, COMPILE_MS);
 	if (!status)
 		status = heap_attach(level->heap);
 	if (status < 0)

@@ -12,13 +12,15 @@
 
 struct heap_level {
 	pid_t pid;
-	double budget_percent;	 /* of the busiest thread; NAN = no governor */
-	struct heap *heap;	 /* NULL: not entered */
-	struct cost_meter *cost; /* NULL until entered for the first time */
-	unsigned over_budget;	 /* looks, one after the other */
+	double budget_percent;	   /* of the busiest thread; NAN = no governor */
+	struct unwinder *unwinder; /* borrowed; may be NULL */
+	struct heap *heap;	   /* NULL: not entered */
+	struct cost_meter *cost;   /* NULL until entered for the first time */
+	unsigned over_budget;	   /* looks, one after the other */
 };
 
-void heap_level_init(struct heap_level *level, pid_t pid, double budget_percent);
+void heap_level_init(struct heap_level *level, pid_t pid, double budget_percent,
+		     struct unwinder *unwinder);
 void heap_level_deinit(struct heap_level *level);
 
 /* What the tables' size depends on. */

@@ -140,7 +140,7 @@ void kernel_side_losses(const struct kernel_side *side, uint64_t losses[ABI_LOSS
 
 	for (unsigned i = 0; i < ABI_LOSS_COUNT; i++)
 		losses[i] += __atomic_load_n(&counters->losses[i], __ATOMIC_RELAXED);
-	losses[ABI_LOSS_EVENT_LOST] += kernel_book_missed(side->book);
+	losses[ABI_LOSS_KERNEL_EVENT_MISSED] += kernel_book_missed(side->book);
 }
 
 const char *kernel_side_doubt(const struct kernel_side *side)

@@ -22,7 +22,8 @@
 struct kernel_book {
 	struct kernel_bpf *skeleton;
 	struct ledger ledger;
-	const struct abi_cache *caches;
+	struct abi_cache *caches;
+	uint32_t *homes;
 	uint64_t *implicit_frees;
 	struct bpf_program *programs[PROGRAM_COUNT]; /* in the order of attaching */
 	struct bpf_link *links[PROGRAM_COUNT];
@@ -49,6 +50,8 @@ static int load(struct kernel_book *book, const struct ledger_sizes *sizes, uint
 	if (!error)
 		error = bpf_map__set_max_entries(s->maps.implicit_frees, sizes->sites);
 	if (!error)
+		error = bpf_map__set_max_entries(s->maps.homes, sizes->buckets);
+	if (!error)
 		error = bpf_map__set_max_entries(s->maps.caches, CACHE_SLOTS);
 	if (!error)
 		error = kernel_bpf__load(s);
@@ -57,22 +60,37 @@ static int load(struct kernel_book *book, const struct ledger_sizes *sizes, uint
 	return error;
 }
 
+static int map_table(const struct bpf_map *map, size_t element, size_t count, void **ret)
+{
+	void *memory = mmap(NULL, map_bytes(element, count), PROT_READ | PROT_WRITE, MAP_SHARED,
+			    bpf_map__fd(map), 0);
+
+	if (memory == MAP_FAILED)
+		return -errno;
+	*ret = memory;
+	return 0;
+}
+
+static void unmap_table(void *memory, size_t element, size_t count)
+{
+	if (memory)
+		munmap(memory, map_bytes(element, count));
+}
+
 static int map_tables(struct kernel_book *book)
 {
 	struct kernel_bpf *s = book->skeleton;
-	void *memory;
+	int error;
 
-	memory = mmap(NULL, map_bytes(sizeof(*book->caches), CACHE_SLOTS), PROT_READ, MAP_SHARED,
-		      bpf_map__fd(s->maps.caches), 0);
-	if (memory == MAP_FAILED)
-		return -errno;
-	book->caches = memory;
-	memory = mmap(NULL, map_bytes(sizeof(*book->implicit_frees), book->ledger.sizes.sites),
-		      PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(s->maps.implicit_frees), 0);
-	if (memory == MAP_FAILED)
-		return -errno;
-	book->implicit_frees = memory;
-	return 0;
+	error = map_table(s->maps.caches, sizeof(*book->caches), CACHE_SLOTS,
+			  (void **)&book->caches);
+	if (!error)
+		error = map_table(s->maps.homes, sizeof(*book->homes), book->ledger.sizes.buckets,
+				  (void **)&book->homes);
+	if (!error)
+		error = map_table(s->maps.implicit_frees, sizeof(*book->implicit_frees),
+				  book->ledger.sizes.sites, (void **)&book->implicit_frees);
+	return error;
 }
 
 static void explain(int status, char *error, size_t size)
@@ -129,11 +147,9 @@ void kernel_book_close(struct kernel_book *book)
 	if (!book)
 		return;
 	kernel_book_detach(book);
-	if (book->caches)
-		munmap((void *)book->caches, map_bytes(sizeof(*book->caches), CACHE_SLOTS));
-	if (book->implicit_frees)
-		munmap(book->implicit_frees,
-		       map_bytes(sizeof(*book->implicit_frees), book->ledger.sizes.sites));
+	unmap_table(book->caches, sizeof(*book->caches), CACHE_SLOTS);
+	unmap_table(book->homes, sizeof(*book->homes), book->ledger.sizes.buckets);
+	unmap_table(book->implicit_frees, sizeof(*book->implicit_frees), book->ledger.sizes.sites);
 	ledger_deinit(&book->ledger);
 	kernel_bpf__destroy(book->skeleton);
 	free(book);
@@ -200,6 +216,7 @@ static void clear(struct kernel_book *book)
 	__atomic_fetch_add(&ledger->control->epoch, 1, __ATOMIC_ACQ_REL);
 	wait_for_programs();
 	memset(ledger->buckets, 0, sizes->buckets * sizeof(*ledger->buckets));
+	memset(book->homes, 0, sizes->buckets * sizeof(*book->homes));
 	memset(ledger->sites, 0, sizes->sites * sizeof(*ledger->sites));
 	memset(ledger->order, 0, sizes->sites * sizeof(*ledger->order));
 	memset(ledger->totals, 0, sizes->sites * sizeof(*ledger->totals));

@@ -28,7 +28,9 @@
 /* Between ticks: often enough to let go of a target within 300 ms. */
 #define WATCH_MS    100
 #define REASON_SIZE 160
-#define MODULES_NS  1000000000ull
+#define MODULES_NS  300000000ull
+/* For tables in a look: a reader waits for it at most. */
+#define COMPILE_MS 10
 
 struct live {
 	struct source source;
@@ -94,6 +96,8 @@ static void update_modules(struct live *live, uint64_t now_ns)
 	if (procmaps_read(live->options.pid, &maps))
 		return;
 	procmaps_update_modules(live->modules, &maps, live->options.pid, now_ns);
+	if (live->options.unwinder)
+		live->options.unwinder->ops->update(live->options.unwinder, live->modules);
 	heap_level_update(&live->heap, &maps);
 	procmaps_deinit(&maps);
 }
@@ -167,6 +171,8 @@ static void look(struct live *live)
 		ledger_tick(kernel_side_ledger(live->kernel), now_ns);
 	if (now_ns - live->modules_ns >= MODULES_NS)
 		update_modules(live, now_ns);
+	if (live->heap.heap && live->options.unwinder)
+		live->options.unwinder->ops->work(live->options.unwinder, COMPILE_MS);
 }
 
 static void *watch(void *argument)
@@ -410,6 +416,7 @@ static void live_close(struct source *source)
 
 	stop_watch(live);
 	heap_level_deinit(&live->heap);
+	unwinder_close(live->options.unwinder);
 	kernel_side_close(live->kernel);
 	sites_deinit(&live->sites);
 	memory_close(live->memory);
@@ -460,7 +467,7 @@ int live_open(const struct live_options *options, struct source **ret, char *err
 	live->generation = 1;
 	pthread_mutex_init(&live->lock, NULL);
 	sites_init(&live->sites);
-	heap_level_init(&live->heap, options->pid, options->budget_percent);
+	heap_level_init(&live->heap, options->pid, options->budget_percent, options->unwinder);
 	live->modules = modules_new();
 	status = open_target(live, error, size);
 	if (status)

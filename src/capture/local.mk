@@ -1,31 +1,32 @@
 noinst_LIBRARIES += libcapture.a
 libcapture_a_SOURCES = \
 	src/capture/allocators.c src/capture/allocators.h \
-	src/capture/cgroup.c src/capture/cgroup.h \
-	src/capture/elfimage.c src/capture/elfimage.h \
-	src/capture/elfsyms.c src/capture/elfsyms.h \
-	src/capture/linkmap.c src/capture/linkmap.h \
-	src/capture/probe_site.c src/capture/probe_site.h \
-	src/capture/probe_site_aarch64.c src/capture/probe_site_x86_64.c \
-	src/capture/procfs.c src/capture/procfs.h \
-	src/capture/procmaps.c src/capture/procmaps.h \
-	src/capture/target.c src/capture/target.h
-
-libcapture_a_SOURCES += \
+	src/capture/bpf_log.c src/capture/bpf_log.h \
 	src/capture/calibrate.c src/capture/calibrate.h \
+	src/capture/cgroup.c src/capture/cgroup.h \
 	src/capture/cohorts.c src/capture/cohorts.h \
 	src/capture/cost.c src/capture/cost.h \
+	src/capture/elfimage.c src/capture/elfimage.h \
+	src/capture/elfsyms.c src/capture/elfsyms.h \
 	src/capture/heap.c src/capture/heap.h \
 	src/capture/heap_level.c src/capture/heap_level.h \
-	src/capture/launch.c src/capture/launch.h \
-	src/capture/ledger.c src/capture/ledger.h \
-	src/capture/probes.c src/capture/probes.h \
-	src/capture/sites.c src/capture/sites.h
-
-libcapture_a_SOURCES += \
-	src/capture/bpf_log.c src/capture/bpf_log.h \
 	src/capture/kernel.c src/capture/kernel.h \
 	src/capture/kernel_book.c src/capture/kernel_book.h \
 	src/capture/kernel_exercise.c src/capture/kernel_exercise.h \
 	src/capture/kernel_facts.c src/capture/kernel_facts.h \
-	src/capture/kernel_matching.c src/capture/kernel_matching.h
+	src/capture/kernel_matching.c src/capture/kernel_matching.h \
+	src/capture/launch.c src/capture/launch.h \
+	src/capture/ledger.c src/capture/ledger.h \
+	src/capture/lifetime.c src/capture/lifetime.h \
+	src/capture/linkmap.c src/capture/linkmap.h \
+	src/capture/live.c src/capture/live.h \
+	src/capture/memory.c src/capture/memory.h \
+	src/capture/probe_site.c src/capture/probe_site.h \
+	src/capture/probe_site_aarch64.c \
+	src/capture/probe_site_x86_64.c \
+	src/capture/probes.c src/capture/probes.h \
+	src/capture/procfs.c src/capture/procfs.h \
+	src/capture/procmaps.c src/capture/procmaps.h \
+	src/capture/sites.c src/capture/sites.h \
+	src/capture/smaps.c src/capture/smaps.h \
+	src/capture/target.c src/capture/target.h

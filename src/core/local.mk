@@ -14,5 +14,6 @@ libcore_a_SOURCES = \
 	src/core/snapshot.h \
 	src/core/source.h \
 	src/core/trend.c src/core/trend.h \
+	src/core/unwinder.h \
 	src/core/verdict.c src/core/verdict.h
 libcore_a_SOURCES += src/core/view.c src/core/view.h

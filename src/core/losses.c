@@ -50,8 +50,17 @@ const struct loss losses[ABI_LOSS_COUNT] = {
 			.name = "event_lost",
 			.meaning = "the kernel skipped a program of memtop, so one event was not "
 				   "seen",
-			.remedy = "switch other tracers of the same target off; kernel tracepoints "
-				  "can miss events that happen inside of others",
+			.remedy = "switch other tracers of the same target off",
+		},
+	[ABI_LOSS_KERNEL_EVENT_MISSED] =
+		{
+			.name = "kernel_event_missed",
+			.meaning = "an interrupt allocated or freed kernel memory while memtop was "
+				   "at work on that CPU, so one event of the machine was not seen; "
+				   "an object of the target freed so stays live until its address "
+				   "is given out again",
+			.remedy = "leave the kernel side out with --side user where it is not in "
+				  "question; the books of the heap are not touched",
 		},
 	[ABI_LOSS_THREAD_TABLE_FULL] =
 		{

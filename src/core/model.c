@@ -423,6 +423,11 @@ static void whole_judge(struct model *model)
 			continue;
 		if (model->stats.data[i].info->side != SIDE_KERNEL)
 			sums.rates[judgment->verdict] += judgment->rate_bytes_per_s;
+		if (judgment->verdict == VERDICT_FILLING)
+			sums.more_bytes +=
+				fmax((double)judgment->level_bytes -
+					     totals_live_bytes(&model->stats.data[i].totals),
+				     0);
 		if (judgment->verdict == VERDICT_WARMING_UP)
 			sums.due_s = fmax(sums.due_s, judgment->due_s);
 		if (judgment->verdict == VERDICT_LEAKING &&

@@ -98,7 +98,7 @@ unsigned trend_falls(const struct point *points, size_t count, double amplitude,
 		}
 		if (!falling && value > peak)
 			peak = value;
-		if (!falling && peak - value >= fmax(amplitude, peak * 0.4)) {
+		if (!falling && peak - value >= amplitude) {
 			falling = true;
 			falls++;
 			trough = value;

@@ -34,8 +34,8 @@ bool trend_steady(const struct point *points, size_t count);
 bool trend_slowing(const struct point *points, size_t count, double *ret);
 
 /*
- * How often the value fell by at least `amplitude` and by two fifths of its height; `ret` gets the
- * highest of the values it fell to.
+ * How often the value fell by at least `amplitude`; `ret` gets the highest of the values it fell
+ * to.
  */
 unsigned trend_falls(const struct point *points, size_t count, double amplitude, double *ret);
 

@@ -52,6 +52,8 @@
 #define SHAPE_SECONDS	20.0 /* what the floor adds up to in so long is no shape */
 #define SHAPE_LEAST	(4 * MIB)
 #define SHAPE_OF_RSS	128.0
+#define SITE_FALL	0.6
+#define WHOLE_FALL	0.1
 #define WHOLE_LEAST	(4 * MIB)
 #define LEAK_SHARE	0.5
 #define EXPLAINED_LEAST 90.0
@@ -129,8 +131,19 @@ static double shape_amplitude(double floor, double rss)
 	return fmax(fmax(SHAPE_LEAST, rss / SHAPE_OF_RSS), floor * SHAPE_SECONDS);
 }
 
+/* A fall is one by this much at least: by `part` of the height. */
+static double fall_of(const struct series *series, enum scale scale, double amplitude, double part)
+{
+	double high = 0;
+
+	for (size_t i = 0; i < series->windows[scale].count; i++)
+		high = fmax(high, series->windows[scale].points[i].value);
+	return fmax(amplitude, high * part);
+}
+
 /* What does not grow now: by the shape of the last minute, else of the last minutes. */
-static void judge_shape(const struct series *series, double amplitude, struct judgment *ret)
+static void judge_shape(const struct series *series, double amplitude, double part,
+			struct judgment *ret)
 {
 	double level, time_s;
 
@@ -138,7 +151,7 @@ static void judge_shape(const struct series *series, double amplitude, struct ju
 		const struct point *points = series->windows[i].points;
 		size_t count = series->windows[i].count;
 
-		if (trend_falls(points, count, amplitude, &level) >= 2) {
+		if (trend_falls(points, count, fall_of(series, i, amplitude, part), &level) >= 2) {
 			judge(ret, VERDICT_SAWTOOTH, 0.8);
 			ret->level_bytes = level;
 			return;
@@ -184,8 +197,8 @@ static bool has_fallen(const struct series *series, double amplitude)
 	double level;
 
 	for (unsigned i = 0; i < SCALE_COUNT; i++)
-		if (trend_falls(series->windows[i].points, series->windows[i].count, amplitude,
-				&level))
+		if (trend_falls(series->windows[i].points, series->windows[i].count,
+				fall_of(series, i, amplitude, SITE_FALL), &level))
 			return true;
 	return false;
 }
@@ -241,9 +254,12 @@ static void judge_leak(const struct site_facts *facts, double slope, struct judg
 	ret->one_in = facts->ages->kept_ratio >= ALL_KEPT ? NAN : 1 / facts->ages->kept_ratio;
 }
 
-static void judge_piling(const struct series *live, struct judgment *ret)
+/* Blocks in flight wander too: an uneven slope of what is freed is no backlog. */
+static void judge_piling(const struct series *live, double amplitude, struct judgment *ret)
 {
-	if (live->watch_s < PILING_S)
+	if (!window_steady(live, main_scale(live)))
+		judge_shape(live, amplitude, SITE_FALL, ret);
+	else if (live->watch_s < PILING_S)
 		judge_early(ret, PILING_S - live->watch_s);
 	else
 		judge(ret, VERDICT_GROWING, 0.7);
@@ -263,7 +279,7 @@ static void judge_growth(const struct site_facts *facts, double amplitude, doubl
 		return;
 	} else if (ages && isnan(ages->kept_ratio) && ages->oldest_kept < GONE_BLOCKS) {
 		/* Lives grow with the backlog, so that none is ever old by its own measure. */
-		judge_piling(live, ret);
+		judge_piling(live, amplitude, ret);
 	} else if (!ages || isnan(ages->kept_ratio)) {
 		/* Without cohorts no age is known, and growth is all that can be said. */
 		due_s = (ages ? ages->old_s : SLOW_ALL_S) - live->watch_s;
@@ -272,7 +288,7 @@ static void judge_growth(const struct site_facts *facts, double amplitude, doubl
 		else
 			judge(ret, VERDICT_GROWING, 0.5);
 	} else if (ages->kept_ratio < KEPT_NOTHING || ages->old_blocks < KEPT_BLOCKS) {
-		judge_piling(live, ret);
+		judge_piling(live, amplitude, ret);
 	} else {
 		due_s = leak_due_s(facts, slope);
 		if (due_s > 0)
@@ -324,7 +340,7 @@ void verdict_site(const struct site_facts *facts, struct judgment *ret)
 	    window_steady(live, SCALE_RECENT))
 		trend = recent;
 	/* A step leaves a slope in the line of the minute; it is told by its shape. */
-	judge_shape(live, amplitude, ret);
+	judge_shape(live, amplitude, SITE_FALL, ret);
 	if (fit_grows(trend, floor) &&
 	    (ret->verdict != VERDICT_BURST || fit_grows(recent, floor))) {
 		judgment_init(ret, recent->slope);
@@ -353,10 +369,20 @@ static void judge_whole_growth(const struct whole_facts *facts, double slope, st
 		return;
 	}
 	/* Growth is named after the sites that it comes from, where they tell. */
-	if (most == VERDICT_WARMING_UP && sites->rates[most] >= slope * LEAK_SHARE)
+	if (sites->rates[most] < slope * LEAK_SHARE)
+		most = VERDICT_GROWING;
+	if (most == VERDICT_WARMING_UP) {
 		judge_early(ret, sites->due_s);
-	else
+	} else if (most == VERDICT_FILLING) {
+		judge(ret, VERDICT_FILLING, 0.6);
+		ret->level_bytes = current_of(&facts->rss) + sites->more_bytes;
+	} else if (!window_steady(&facts->rss, main_scale(&facts->rss))) {
+		judge_shape(&facts->rss,
+			    shape_amplitude(facts->floor_bytes_per_s, current_of(&facts->rss)),
+			    WHOLE_FALL, ret);
+	} else {
 		judge(ret, VERDICT_GROWING, 0.6);
+	}
 }
 
 void verdict_whole(const struct whole_facts *facts, struct judgment *ret)
@@ -373,7 +399,7 @@ void verdict_whole(const struct whole_facts *facts, struct judgment *ret)
 		judge_early(ret, WATCH_S - rss->watch_s);
 		return;
 	}
-	judge_shape(rss, shape_amplitude(floor, current_of(rss)), ret);
+	judge_shape(rss, shape_amplitude(floor, current_of(rss)), WHOLE_FALL, ret);
 	if (leak && sites->rates[VERDICT_LEAKING] >= LEAK_SHARE * fmax(trend->slope, 0)) {
 		*ret = *leak;
 		ret->rate_bytes_per_s = rate;

@@ -42,7 +42,8 @@ void verdict_site(const struct site_facts *facts, struct judgment *ret);
 /* The rates of the sites that grow, by their verdict, and the greatest leak. */
 struct site_sums {
 	double rates[VERDICT_COUNT];
-	double due_s; /* greatest of those that are too early */
+	double due_s;	   /* greatest of those that are too early */
+	double more_bytes; /* that those which fill will still take */
 	const struct judgment *leak;
 	bool known; /* sites are watched at all */
 };

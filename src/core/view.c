@@ -26,9 +26,9 @@
 #include <string.h>
 #include <strings.h>
 
-#define HOLD_TICKS	2
-#define TEXT_SIZE	2048
-#define TEXTS_PER_TICK	64
+#define HOLD_TICKS     2
+#define TEXT_SIZE      2048
+#define TEXTS_PER_TICK 64
 
 struct row {
 	uint64_t key, tie; /* larger first */
@@ -161,9 +161,9 @@ static uint64_t key_verdict(const struct site_stats *site)
 {
 	/* How much each asks for attention; within it, by rate. */
 	static const uint8_t urgency[VERDICT_COUNT] = {
-		[VERDICT_LEAKING] = 8,	   [VERDICT_GROWING] = 7,    [VERDICT_BURST] = 6,
-		[VERDICT_UNEXPLAINED] = 5, [VERDICT_FILLING] = 4,    [VERDICT_SAWTOOTH] = 3,
-		[VERDICT_WARMING_UP] = 2,  [VERDICT_STEADY] = 1,     [VERDICT_UNKNOWN] = 0,
+		[VERDICT_LEAKING] = 8,	   [VERDICT_GROWING] = 7, [VERDICT_BURST] = 6,
+		[VERDICT_UNEXPLAINED] = 5, [VERDICT_FILLING] = 4, [VERDICT_SAWTOOTH] = 3,
+		[VERDICT_WARMING_UP] = 2,  [VERDICT_STEADY] = 1,  [VERDICT_UNKNOWN] = 0,
 	};
 	enum verdict verdict = site->judgment.verdict;
 
@@ -261,8 +261,7 @@ static bool matches(struct view *view, uint32_t index, const struct site_stats *
 {
 	if (!view->filter)
 		return true;
-	if (site->judgment.verdict < VERDICT_COUNT &&
-	    view->verdict_matches[site->judgment.verdict])
+	if (site->judgment.verdict < VERDICT_COUNT && view->verdict_matches[site->judgment.verdict])
 		return true;
 	return regexec(&view->regex, site_text(view, index), 0, NULL, 0) == 0;
 }

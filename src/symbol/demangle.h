@@ -2,7 +2,7 @@
 /*
  * C++ and Rust names as people write them. The form is the short one: no parameter list, no return
  * type, no Rust hash; template arguments stay, as they tell apart what would else look the same:
- * "std::vector<Frame, std::allocator<Frame> >::push_back". A clone's mark stays ("[clone .cold]").
+ * "std::vector<Frame, std::allocator<Frame> >::push_back". A clone's mark (".cold") goes.
  */
 #ifndef MEMTOP_SYMBOL_DEMANGLE_H
 #define MEMTOP_SYMBOL_DEMANGLE_H

@@ -37,6 +37,7 @@ struct lines {
 	VEC(struct ranges) functions; /* of the units below */
 	struct map function_index;    /* unit's DIE offset -> index + 1 in functions */
 	size_t function_count;
+	size_t line_bytes; /* of line tables read */
 };
 
 static int compare(const void *left, const void *right)
@@ -163,6 +164,15 @@ static void forget_functions(struct lines *lines)
 	map_clear(&lines->function_index);
 }
 
+/* libdw keeps a unit's line table once it was read, about this big a row. */
+static size_t line_table_bytes(Dwarf_Die *unit)
+{
+	Dwarf_Lines *rows;
+	size_t count;
+
+	return dwarf_getsrclines(unit, &rows, &count) ? 0 : count * 48;
+}
+
 static const struct ranges *unit_functions(struct lines *lines, Dwarf_Die *unit)
 {
 	uint64_t key = dwarf_dieoffset(unit);
@@ -171,6 +181,7 @@ static const struct ranges *unit_functions(struct lines *lines, Dwarf_Die *unit)
 
 	if (map_get(&lines->function_index, key, &index))
 		return &lines->functions.data[index - 1];
+	lines->line_bytes += line_table_bytes(unit);
 	index_functions(lines, &functions, unit, 0);
 	ranges_sort(&functions);
 	if (lines->function_count + functions.sorted.count > MAX_FUNCTIONS)
@@ -349,6 +360,6 @@ void lines_free(struct lines *lines)
 
 size_t lines_bytes(const struct lines *lines)
 {
-	return (lines->units.sorted.count + lines->function_count) *
-	       (sizeof(struct range) + sizeof(uint64_t));
+	return lines->line_bytes + (lines->units.sorted.count + lines->function_count) *
+					   (sizeof(struct range) + sizeof(uint64_t));
 }

@@ -1,5 +1,6 @@
 noinst_LIBRARIES += libsymbol.a
 libsymbol_a_SOURCES = \
+	src/symbol/busguard.c src/symbol/busguard.h \
 	src/symbol/debugfile.c src/symbol/debugfile.h \
 	src/symbol/demangle.c src/symbol/demangle.h \
 	src/symbol/image.c src/symbol/image.h \

@@ -9,6 +9,7 @@
  */
 #include "symbol/names.h"
 
+#include "symbol/busguard.h"
 #include "symbol/debugfile.h"
 #include "symbol/demangle.h"
 #include "symbol/image.h"
@@ -27,7 +28,8 @@
 #include <sys/auxv.h>
 #include <sys/stat.h>
 
-#define MAX_VDSO ((size_t)1 << 20)
+#define MAX_VDSO    ((size_t)1 << 20)
+#define MAX_KEPT_FD 512
 
 struct names_ops {
 	int (*load)(struct names *names);
@@ -102,6 +104,17 @@ static int open_file(struct names *names, bool *ret_same)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Of a target with very many modules not all are kept: descriptors are needed for other things. */
+static int keep(int fd)
+{
+	int kept = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (kept < MAX_KEPT_FD)
+		return kept;
+	close(kept);
+	return -1;
+}
+
 static int load_file(struct names *names)
 {
 	bool same;
@@ -112,7 +125,7 @@ static int load_file(struct names *names)
 		return refuse(
 			names, fd,
 			xasprintf("%s cannot be read: %s", names->module->path, strerror(-fd)));
-	kept = names->fd < 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : names->fd;
+	kept = names->fd < 0 ? keep(fd) : names->fd;
 	names->fd = -1;
 	status = image_open(fd, &names->image);
 	if (status) {
@@ -224,24 +237,42 @@ static size_t find_symbol(struct names *names, uint64_t address, struct name *re
 	return 1;
 }
 
+static bool is_mangled(const char *name)
+{
+	return !strncmp(name, "_Z", 2) || !strncmp(name, "_R", 2);
+}
+
 static bool is_reserved(const char *name)
 {
-	return name[0] == '_' && strncmp(name, "_Z", 2) && strncmp(name, "_R", 2);
+	return name[0] == '_' && !is_mangled(name);
 }
 
 /*
- * The function that the address is in physically. DWARF's name is what the source says; but where
- * it is one of the C library's inner names ("__libc_malloc") and the symbol table has the one that
- * people call it by, that one is better.
+ * DWARF's name is what the source says, but the symbol table's is better where DWARF has only one
+ * of the C library's inner names ("__libc_malloc" for malloc), or only the last part of a C++ name
+ * (a function of an anonymous namespace has no linkage name).
  */
+static bool symbol_is_better(const char *symbol, const char *name)
+{
+	_cleanup_free_ char *whole = NULL;
+
+	if (is_reserved(name))
+		return !is_reserved(symbol);
+	if (is_mangled(name) || !is_mangled(symbol))
+		return false;
+	whole = demangle(symbol);
+	return strstr(whole, name) != NULL;
+}
+
+/* The function that the address is in physically. */
 static void name_function(struct names *names, uint64_t address, const struct line_frame *frame,
 			  uint64_t bias, struct name *ret)
 {
 	const struct symtab_entry *entry = image_symbol(names->image, address);
 	const char *name = frame->name;
 
-	if (entry && (!name || (is_reserved(name) && !is_reserved(entry->name) &&
-				entry->start == frame->entry + bias)))
+	if (entry &&
+	    (!name || (entry->start == frame->entry + bias && symbol_is_better(entry->name, name))))
 		name = entry->name;
 	ret->symbol = name ? demangle(name) : NULL;
 	ret->start = entry ? entry->start : frame->entry + bias;
@@ -353,25 +384,44 @@ static void deepen(struct names *names)
 	names->deep = true;
 }
 
+/* A file that became shorter under the reader: nothing of it is believed any more. */
+static int refuse_cut(struct names *names)
+{
+	names_unload(names);
+	return refuse(names, -EIO, xasprintf("%s was cut while it was read", names->module->path));
+}
+
 int names_load(struct names *names, enum names_step step)
 {
+	unsigned faults;
 	int status = names->refused;
 
+	busguard_arm();
+	faults = busguard_faults();
 	if (!status && !names->image && !names->map.symtab)
 		status = names->ops->load(names);
-	if (status || step == NAMES_QUICK)
-		return status;
-	if (!names->image)
+	if (!status && step == NAMES_DEEP && !names->image)
 		return -ENODATA;
-	if (!names->deep)
+	if (!status && step == NAMES_DEEP && !names->deep)
 		deepen(names);
-	return 0;
+	return busguard_faults() == faults ? status : refuse_cut(names);
 }
 
 size_t names_find(struct names *names, enum names_step step, uint64_t address, struct name *ret,
 		  size_t cap)
 {
-	return cap ? names->ops->find(names, step, address, ret, cap) : 0;
+	unsigned faults = busguard_faults();
+	size_t count;
+
+	if (!cap || names->refused)
+		return 0;
+	count = names->ops->find(names, step, address, ret, cap);
+	if (busguard_faults() == faults)
+		return count;
+	while (count)
+		name_deinit(&ret[--count]);
+	refuse_cut(names);
+	return 0;
 }
 
 void name_deinit(struct name *name)

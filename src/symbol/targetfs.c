@@ -116,12 +116,14 @@ int targetfs_open_path(const struct targetfs *fs, const char *path)
 
 int targetfs_open_trusted(const struct targetfs *fs, const char *path)
 {
+	struct targetfs now = *fs;
 	int fd = open_in_root(fs, path, O_NOFOLLOW);
 	struct stat stat;
 
 	if (fd < 0)
 		return fd;
-	if (!fstat(fd, &stat) && (stat.st_uid == 0 || stat.st_uid == fs->uid))
+	read_status(&now); /* the user may have changed; of a dead target the last one counts */
+	if (!fstat(fd, &stat) && (stat.st_uid == 0 || stat.st_uid == now.uid))
 		return fd;
 	close(fd);
 	return -EPERM;

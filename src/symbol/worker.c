@@ -14,6 +14,7 @@
 #include "symbol/wrappers.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +25,8 @@
 #define BATCH		 64
 #define MAX_LOADED_BYTES ((size_t)256 << 20)
 #define MAX_LOADED	 64
-#define IDLE_MS		 15000
-#define JIT_MS		 2000 /* between two looks whether a JIT's map has changed */
+#define IDLE_MS		 16000 /* a multiple of JIT_MS */
+#define JIT_MS		 2000  /* between two looks whether a JIT's map has changed */
 #define STACK_BYTES	 ((size_t)8 << 20)
 #define NICE		 5
 
@@ -151,19 +152,24 @@ static void find_one(struct state *state, struct batch *batch, size_t index, int
 		name_deinit(&found.names[i]);
 }
 
-static void run_batch(struct state *state, struct batch *batch)
+static void publish_object(struct state *state, struct object *object)
 {
-	struct object *object = batch->object;
-	int status = names_load(object->names, batch->step);
-
-	object->used = ++state->uses;
 	pthread_mutex_lock(&state->lock);
 	object->reason = pooled(state, names_reason(object->names));
 	object->not_elf = names_not_elf(object->names);
 	object->base = names_base(object->names);
 	pthread_mutex_unlock(&state->lock);
+}
+
+static void run_batch(struct state *state, struct batch *batch)
+{
+	int status = names_load(batch->object->names, batch->step);
+
+	batch->object->used = ++state->uses;
+	publish_object(state, batch->object);
 	for (size_t i = 0; i < batch->count && !stopping(state); i++)
 		find_one(state, batch, i, status);
+	publish_object(state, batch->object);
 }
 
 /*
@@ -238,8 +244,10 @@ static void wait_for_work(struct state *state, unsigned *idle_ms)
 	*idle_ms += JIT_MS;
 	pthread_mutex_unlock(&state->lock);
 	look_at_jit(state);
-	if (*idle_ms >= IDLE_MS)
+	if (*idle_ms == IDLE_MS) {
 		unload(state, 0, 0);
+		malloc_trim(0);
+	}
 	pthread_mutex_lock(&state->lock);
 }
 

@@ -29,6 +29,9 @@ static int read_segments(Elf *elf, struct elf_frames *frames)
 			continue;
 		low = MIN(low, segment.p_vaddr);
 		high = MAX(high, segment.p_vaddr + segment.p_memsz);
+		if (frames->segment_count < ELF_FRAMES_SEGMENTS_MAX)
+			frames->segments[frames->segment_count++] = (struct elf_segment){
+				segment.p_vaddr, segment.p_offset, segment.p_filesz};
 	}
 	if (low >= high)
 		return -ENOEXEC;
@@ -222,20 +225,17 @@ void elf_frames_close(struct elf_frames *frames)
 	memset(frames, 0, sizeof(*frames));
 }
 
-int elf_frames_bias(const struct elf_frames *frames, uint64_t start, uint64_t file_offset,
-		    uint64_t size, uint64_t *ret_bias)
+int elf_segments_bias(const struct elf_segment *segments, unsigned count, uint64_t start,
+		      uint64_t file_offset, uint64_t size, uint64_t *ret_bias)
 {
-	GElf_Phdr segment;
-	size_t count;
+	for (unsigned i = 0; i < count; i++) {
+		const struct elf_segment *segment = &segments[i];
 
-	if (elf_getphdrnum(frames->elf, &count))
-		return -ENOENT;
-	for (size_t i = 0; i < count && gelf_getphdr(frames->elf, (int)i, &segment); i++) {
-		if (segment.p_type != PT_LOAD || !(segment.p_flags & PF_X) ||
-		    segment.p_offset >= file_offset + size ||
-		    file_offset >= segment.p_offset + segment.p_filesz)
+		/* Mappings begin at pages, segments need not. */
+		if (segment->file_offset >= file_offset + size ||
+		    file_offset >= segment->file_offset + segment->file_size)
 			continue;
-		*ret_bias = start - file_offset - (segment.p_vaddr - segment.p_offset);
+		*ret_bias = start - file_offset - (segment->address - segment->file_offset);
 		return 0;
 	}
 	return -ENOENT;

@@ -2,14 +2,12 @@
 """The cases of the books: what a target does, against what it truly holds. Bytes and blocks of
 every site are equal, or what is missing is counted under the name of its loss."""
 
-import json
 import os
-import subprocess
 
 from books import (NONE, Book, Target, add, by_address, check_losses, check_table, compare,
                    foreign, own_sum)
 from tap import Failure, check, check_equal, run, wait_for
-from target import differing_text
+from target import differing_text, held_programs, loaded_programs
 
 KINDS = ("session", "multi", "perf")
 ALLOCATORS = {name: f"/usr/lib/x86_64-linux-gnu/{file}" for name, file in (
@@ -291,26 +289,20 @@ def table_of_threads_too_small():
             live_is_zero(seen, ledger)
 
 
-def bpf_names():
-    listing = subprocess.run(["/usr/sbin/bpftool", "-j", "prog", "show"], check=True,
-                             capture_output=True, text=True)
-    names = ("allocate_sessio", "allocate_enter", "allocate_exit", "free_enter", "count_enter")
-    return [program["name"] for program in json.loads(listing.stdout or "[]")
-            if program.get("name") in names]
-
-
 def rounds_of_attach_and_detach():
     """Every tenth reader is killed; the target's speed is that of before."""
     rounds = int(os.environ.get("BOOKS_ROUNDS", "20"))
     with Target("churn") as target:
         target.say()
-        before = bpf_names()
+        programs = set()
         for number in range(rounds):
             with Book(target.pid) as book:
                 book.read()
+                programs |= held_programs(book.process.pid)
                 if number % 10 == 9:
                     book.process.kill()
-        wait_for(lambda: sorted(bpf_names()) == sorted(before), "no program is left")
+        check(len(programs) >= 2 * rounds, "each reader has programs of its own")
+        wait_for(lambda: not programs & loaded_programs(), "no program is left")
         wait_for(lambda: differing_text(target.pid) == 0, "the target's code is as it was")
         with Book(target.pid) as book:
             target.say()

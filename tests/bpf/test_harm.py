@@ -9,21 +9,12 @@ import time
 
 from batch import Batch
 from tap import check, check_equal, run, wait_for
-from target import Perception, cpu_seconds, differing_text
-
-PROGRAMS = ("allocate_session", "allocate_enter", "allocate_exi", "free_enter", "count_enter")
+from target import Perception, cpu_seconds, differing_text, held_programs, loaded_programs
 
 
-def memtop_programs():
-    listing = subprocess.run(["bpftool", "-j", "prog", "show"], check=True, capture_output=True,
-                             text=True, env=dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin"))
-    return [program["name"] for program in json.loads(listing.stdout or "[]")
-            if program.get("name", "").startswith(PROGRAMS)]
-
-
-def nothing_is_left(service):
+def nothing_is_left(service, programs=frozenset()):
     wait_for(lambda: differing_text(service.pid) == 0, "the target's code is as it was")
-    wait_for(lambda: not memtop_programs(), "no program is left")
+    wait_for(lambda: not programs & loaded_programs(), "no program is left")
     before = cpu_seconds(service.pid)
     wait_for(lambda: cpu_seconds(service.pid) > before, "the target works")
     check(service.process.poll() is None, "the target lives")
@@ -34,9 +25,11 @@ def ends(how):
         with Batch("-p", str(service.pid), "--level", "heap") as memtop:
             memtop.tick_where(lambda tick: tick["user"]["allocated_blocks"] > 10000, "events")
             check(differing_text(service.pid) > 0, "probes stand while memtop runs")
+            programs = held_programs(memtop.process.pid)
+            check(len(programs) >= 2, "memtop holds its programs")
             how(memtop.process)
             memtop.process.wait(20)
-        nothing_is_left(service)
+        nothing_is_left(service, programs)
 
 
 def kill_9():

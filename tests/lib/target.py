@@ -95,3 +95,22 @@ def differing_text(pid):
         file.seek(int(row[2], 16))
         original = file.read(end - start)
     return sum(a != b for a, b in zip(mapped, original))
+
+
+def held_programs(pid):
+    """Ids of the BPF programs that a process holds, itself or by links."""
+    ids = set()
+    for name in os.listdir(f"/proc/{pid}/fdinfo"):
+        try:
+            with open(f"/proc/{pid}/fdinfo/{name}", encoding="ascii") as file:
+                ids |= {int(line.split()[1]) for line in file if line.startswith("prog_id:")}
+        except OSError:
+            pass  # closed meanwhile
+    return ids
+
+
+def loaded_programs():
+    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+    listing = subprocess.run(["bpftool", "-j", "prog", "show"], check=True, capture_output=True,
+                             text=True, env=dict(os.environ, PATH=path))
+    return {program["id"] for program in json.loads(listing.stdout or "[]")}

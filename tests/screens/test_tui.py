@@ -4,7 +4,6 @@
 import os
 import re
 import signal
-import subprocess
 
 from tap import check, check_equal, run, wait_for
 from target import MEMTOP, Perception, running
@@ -105,13 +104,6 @@ def plain_terminals():
             terminal.wait_text("exit=0")
 
 
-def terminal_settings(terminal):
-    """What stty says of the terminal, taken from outside."""
-    tty = terminal.tmux("display-message", "-p", "-t", "test", "#{pane_tty}").strip()
-    return subprocess.run(["stty", "-a", "-F", tty], check=True, capture_output=True,
-                          text=True).stdout
-
-
 def memtop_pid(terminal):
     def child():
         path = f"/proc/{terminal.pane_pid()}/task/{terminal.pane_pid()}/children"
@@ -128,16 +120,19 @@ def terminal_is_given_back():
         "SIGTERM": lambda terminal: os.kill(memtop_pid(terminal), signal.SIGTERM),
         "SIGSEGV": lambda terminal: os.kill(memtop_pid(terminal), signal.SIGSEGV),
     }
-    for name, end in endings.items():
-        with Perception() as service, Terminal(None) as terminal:
-            before = terminal_settings(terminal)
-            terminal.type(f"{MEMTOP} -p {service.pid} --level heap; echo exit=$?\n")
-            terminal.wait(leak_is_on_top, "leak on top")
-            end(terminal)
-            screen = terminal.wait_text("exit=")
-            check("VERDICT" not in screen, f"{name}: the shell's screen is back")
-            check_equal(terminal_settings(terminal), before, f"terminal settings after {name}")
-            wait_for(lambda: service.process.poll() is None, "the target goes on")
+    with Perception() as service:
+        for name, end in endings.items():
+            with Terminal(None) as terminal:
+                before, after = (os.path.join(service.folder.name, file) for file in "ba")
+                terminal.type(f"stty -g > {before}; {MEMTOP} -p {service.pid} --level heap; "
+                              f"stty -g > {after}; echo en'd'ed\n")
+                terminal.wait(leak_is_on_top, "leak on top")
+                end(terminal)
+                screen = terminal.wait_text("\nended")
+                check("VERDICT" not in screen, f"{name}: the shell's screen is back")
+                with open(before, encoding="ascii") as first, open(after, encoding="ascii") as last:
+                    check_equal(last.read(), first.read(), f"terminal settings after {name}")
+        check(service.process.poll() is None, "the target goes on")
 
 
 def suspend_and_resume():

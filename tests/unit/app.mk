@@ -1,5 +1,7 @@
 # Options, export, and what holds the house together.
-app_tests = tests/unit/test_layers.py tests/unit/test_options.py tests/unit/test_export.py
+EXTRA_DIST += tests/unit/unit.h
+app_tests = tests/unit/test_layers.py tests/unit/test_options.py tests/unit/test_export.py \
+	tests/unit/test_cli.py
 dist_check_SCRIPTS += $(app_tests)
 TESTS += $(app_tests)
 check_PROGRAMS += tests/unit/try_options tests/unit/write_picture

@@ -3,8 +3,8 @@ if HAVE_CMOCKA
 UNIT_CAPTURE_LIBS = libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS) $(CAPSTONE_LIBS) \
 	$(CMOCKA_LIBS) -lpthread -lm
 UNIT_CAPTURE_TESTS = \
-	tests/unit/test_allocators tests/unit/test_cgroup tests/unit/test_probe_site \
-	tests/unit/test_procfs tests/unit/test_procmaps tests/unit/test_target
+	tests/unit/test_allocators tests/unit/test_cgroup tests/unit/test_lifetime \
+	tests/unit/test_memory tests/unit/test_probe_site tests/unit/test_procfs tests/unit/test_procmaps tests/unit/test_target
 check_PROGRAMS += $(UNIT_CAPTURE_TESTS)
 TESTS += $(UNIT_CAPTURE_TESTS)
 tests_unit_test_cgroup_SOURCES = tests/unit/test_cgroup.c
@@ -25,4 +25,10 @@ tests_unit_test_allocators_LDADD = $(UNIT_CAPTURE_LIBS)
 tests_unit_test_probe_site_SOURCES = tests/unit/test_probe_site.c
 tests_unit_test_probe_site_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_probe_site_LDADD = $(UNIT_CAPTURE_LIBS)
+tests_unit_test_lifetime_SOURCES = tests/unit/test_lifetime.c
+tests_unit_test_lifetime_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_lifetime_LDADD = $(UNIT_CAPTURE_LIBS)
+tests_unit_test_memory_SOURCES = tests/unit/test_memory.c
+tests_unit_test_memory_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_memory_LDADD = $(UNIT_CAPTURE_LIBS)
 endif

@@ -7,6 +7,7 @@ tests_unit_test_cohorts_SOURCES = tests/unit/test_cohorts.c
 tests_unit_test_cohorts_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cohorts_LDADD = libcapture.a libutil.a $(CMOCKA_LIBS)
 include tests/unit/capture.mk
+include tests/unit/symbol.mk
 
 if HAVE_CMOCKA
 if HAVE_JPEG
@@ -42,6 +43,29 @@ tests_unit_test_sitekey_LDADD = $(UNIT_CORE_LIBS)
 tests_unit_test_util_SOURCES = tests/unit/test_util.c
 tests_unit_test_util_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_util_LDADD = libutil.a $(CMOCKA_LIBS) -lpthread
+
+# ui, and the view that it shows
+UNIT_UI_LIBS = libui.a libcore.a libutil.a $(CMOCKA_LIBS) $(NCURSES_LIBS) -lm
+UNIT_FIXTURE = tests/screens/fixture.c tests/screens/fixture.h
+ui_tests = tests/unit/test_canvas tests/unit/test_graph tests/unit/test_keys \
+	tests/unit/test_screen tests/unit/test_view
+check_PROGRAMS += $(ui_tests)
+TESTS += $(ui_tests)
+tests_unit_test_canvas_SOURCES = tests/unit/test_canvas.c $(UNIT_FIXTURE)
+tests_unit_test_canvas_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_canvas_LDADD = $(UNIT_UI_LIBS)
+tests_unit_test_graph_SOURCES = tests/unit/test_graph.c $(UNIT_FIXTURE)
+tests_unit_test_graph_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_graph_LDADD = $(UNIT_UI_LIBS)
+tests_unit_test_keys_SOURCES = tests/unit/test_keys.c
+tests_unit_test_keys_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_keys_LDADD = $(UNIT_UI_LIBS)
+tests_unit_test_screen_SOURCES = tests/unit/test_screen.c $(UNIT_FIXTURE)
+tests_unit_test_screen_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_screen_LDADD = $(UNIT_UI_LIBS)
+tests_unit_test_view_SOURCES = tests/unit/test_view.c
+tests_unit_test_view_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_view_LDADD = $(UNIT_UI_LIBS)
 tests_unit_test_verdict_SOURCES = tests/unit/test_verdict.c tests/unit/simulated.c \
 	tests/unit/simulated.h
 tests_unit_test_verdict_CFLAGS = $(UNIT_CFLAGS)
@@ -58,3 +82,7 @@ tests_unit_test_model_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_model_LDADD = $(UNIT_CORE_LIBS)
 endif
 include tests/unit/app.mk
+
+# The other architecture, as far as a compiler can tell.
+TESTS += tests/unit/test_arm64.sh
+EXTRA_DIST += tests/unit/test_arm64.sh

@@ -61,7 +61,7 @@ void simulated_init(struct simulated *simulated, uint64_t seed)
 
 void simulated_deinit(struct simulated *simulated)
 {
-	for (size_t i = 0; i < simulated->site_count; i++)
+	for (size_t i = 0; i < SIMULATED_SITES; i++)
 		free(simulated->sites[i].blocks);
 }
 

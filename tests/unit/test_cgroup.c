@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -329,6 +330,7 @@ static pid_t spawn_eater(const char *directory)
 		char *memory = mmap(NULL, 20 * MIB, PROT_READ | PROT_WRITE,
 				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (!write_text(directory, "cgroup.procs", "0"))
 			_exit(1);
 		memset(memory, 1, 20 * MIB);

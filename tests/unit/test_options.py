@@ -128,6 +128,14 @@ def manual_agrees():
     tap.check_equal(in_manual - {name for _, name in options}, set(), "only in the manual page")
 
 
+def manual_formats():
+    done = subprocess.run(["groff", "-man", "-ww", "-Tascii", "-P-c", "-P-b", "-P-u",
+                           os.path.join(TOP, "man/memtop.1")], check=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    tap.check_equal(done.stderr, "", "warnings")
+    tap.check("without stopping it" in done.stdout, "the text")
+
+
 def completion_agrees():
     _, made = parse("--print-completion")
     with open(os.path.join(TOP, "completions/memtop"), encoding="utf-8") as file:
@@ -150,5 +158,5 @@ def completion_works():
 
 
 tap.run([defaults, values, command_line_of_another, bad_values, unknown_and_later,
-         what_does_not_go_together, help_is_narrow, manual_agrees, completion_agrees,
-         completion_works])
+         what_does_not_go_together, help_is_narrow, manual_agrees, manual_formats,
+         completion_agrees, completion_works])

@@ -186,7 +186,7 @@ static void modules_of_self(void **state)
 	(void)state;
 	assert_true(update(modules, 10) >= 3);
 	dl_iterate_phdr(compare_bias, modules);
-	libc = module_at(modules, (void *)(uintptr_t)dlsym(RTLD_NEXT, "malloc"));
+	libc = module_at(modules, (void *)(uintptr_t)dlsym(RTLD_NEXT, "l64a"));
 	assert_non_null(libc);
 	assert_non_null(strstr(libc->path, "libc"));
 	assert_int_equal(libc->from_ns, 10);

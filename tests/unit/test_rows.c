@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The row compiler on hand-made sections, good and damaged. */
+#include "unit.h"
 #include "unwind/rows.h"
 
 #include <dwarf.h>
 #include <elf.h>
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 enum {
 	SECTION = 0x1000,

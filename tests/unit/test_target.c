@@ -27,6 +27,7 @@ static pid_t spawn(const char *comm)
 	assert_int_equal(pipe(ready), 0);
 	pid = fork();
 	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (comm)
 			prctl(PR_SET_NAME, comm);
 		if (write(ready[1], "x", 1) == 1)
@@ -182,6 +183,7 @@ static void find_by_match(void **state)
 	if (!pid) {
 		char tag[32];
 
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		snprintf(tag, sizeof(tag), "mt-match-%d", getppid());
 		execlp("sleep", tag, "60", NULL);
 		_exit(127);
@@ -210,6 +212,7 @@ static void identity_changes_at_exec(void **state)
 	assert_int_equal(pipe2(closed, O_CLOEXEC), 0);
 	pid = fork();
 	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(go[1]);
 		if (read(go[0], &byte, 1) == 1)
 			execlp("sleep", "sleep", "60", NULL);

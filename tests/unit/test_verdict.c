@@ -170,6 +170,28 @@ static void long_lives(struct simulated *simulated, size_t site, double now_s, d
 		simulated_allocate(simulated, site, 50 * KB, 15 + 10 * simulated_chance(simulated));
 }
 
+/* Each camera holds a frame of some size until its next one. */
+static void frames(struct simulated *simulated, size_t site, double now_s, double step_s)
+{
+	(void)now_s;
+	for (unsigned i = simulated_born(&simulated->sites[site], 180, step_s); i; i--) {
+		uint64_t size = (uint64_t)((200 + 2000 * simulated_chance(simulated)) * KB);
+
+		simulated_allocate(simulated, site, size, NEVER);
+		if (simulated->sites[site].count > 6)
+			simulated_free_oldest(simulated, site);
+	}
+}
+
+/* Attached to a cache that is full: each new entry replaces one from before the attach. */
+static void full_cache(struct simulated *simulated, size_t site, double now_s, double step_s)
+{
+	size_t before = simulated->sites[site].count;
+
+	cache(simulated, site, now_s, step_s);
+	simulated->base_rss_bytes -= (simulated->sites[site].count - before) * 48 * KB;
+}
+
 struct scenario {
 	const char *name;
 	simulated_rule_fn *rule;
@@ -188,12 +210,14 @@ static const struct scenario scenarios[] = {
 	{"leak, slow, 1 in 20", leak_slowly, true, 210, 250, OR(VERDICT_LEAKING)},
 	{"cache", cache, false, 0, 180, OR(VERDICT_STEADY)},
 	{"big cache", big_cache, false, 0, 180, OR(VERDICT_STEADY)},
-	{"saturating cache", saturating_cache, false, 0, 150,
+	{"saturating cache", saturating_cache, false, 0, 200,
 	 OR(VERDICT_FILLING) | OR(VERDICT_STEADY)},
 	{"sawtooth", sawtooth, false, 0, 150, OR(VERDICT_SAWTOOTH)},
 	{"burst", burst, false, 0, 90, OR(VERDICT_BURST)},
 	{"queue", queue, false, 0, 90, OR(VERDICT_GROWING)},
 	{"pool", pool, false, 0, 60, OR(VERDICT_STEADY)},
+	{"frames", frames, false, 0, 150, OR(VERDICT_STEADY)},
+	{"full cache", full_cache, false, 0, 150, OR(VERDICT_STEADY)},
 	{"scratch", scratch, false, 0, 60, OR(VERDICT_STEADY)},
 	{"vector", vector, false, 0, 150, 0},
 	{"growing buffer", growing_buffer, false, 0, 90, OR(VERDICT_GROWING)},
@@ -228,6 +252,10 @@ static void check_tick(const struct scenario *scenario, unsigned seed, double wa
 	if (scenario->at_end && watch_s > scenario->end_s * 0.85 &&
 	    !(scenario->at_end & OR(judgment->verdict)))
 		fail_at(scenario, seed, watch_s, judgment);
+	if ((scenario->at_end & OR(VERDICT_STEADY)) && watch_s > scenario->end_s * 0.85 &&
+	    picture->judgment.verdict != VERDICT_STEADY &&
+	    !(scenario->at_end & OR(picture->judgment.verdict)))
+		fail_at(scenario, seed, watch_s, &picture->judgment);
 	if (watch_s < 8)
 		assert_int_equal(judgment->verdict, VERDICT_WARMING_UP);
 	if (judgment->verdict == VERDICT_WARMING_UP)

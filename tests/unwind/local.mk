@@ -17,4 +17,67 @@ TESTS += tests/unit/test_rows
 tests_unit_test_rows_SOURCES = tests/unit/test_rows.c
 tests_unit_test_rows_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_rows_LDADD = libunwind.a libutil.a $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/test_extents
+TESTS += tests/unit/test_extents
+tests_unit_test_extents_SOURCES = tests/unit/test_extents.c
+tests_unit_test_extents_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_extents_LDADD = libunwind.a libutil.a $(CMOCKA_LIBS)
 endif
+
+# Captured stacks against those the target knows itself; one target for each way of building it.
+stack_targets = tests/unwind/gcc-pie tests/unwind/gcc-nopie tests/unwind/clang-pie \
+	tests/unwind/clang-nopie
+stack_sources = $(top_srcdir)/tests/unwind/stack_target.c $(top_srcdir)/tests/unwind/steps.c \
+	$(top_srcdir)/tests/unwind/steps_cxx.cc $(top_srcdir)/tests/unwind/steps.h \
+	$(top_srcdir)/tests/unwind/stack_record.h $(top_srcdir)/tests/unwind/build_target.sh
+stack_build = $(AM_V_GEN)$(SHELL) $(top_srcdir)/tests/unwind/build_target.sh $(top_srcdir)/tests/unwind
+tests/unwind/gcc-pie/stack_target: $(stack_sources)
+	$(stack_build) tests/unwind/gcc-pie "$(CC)" -pie -fPIE
+tests/unwind/gcc-nopie/stack_target: $(stack_sources)
+	$(stack_build) tests/unwind/gcc-nopie "$(CC)" -no-pie -fno-pie
+tests/unwind/clang-pie/stack_target: $(stack_sources)
+	$(stack_build) tests/unwind/clang-pie "$(CLANG)" -pie -fPIE
+tests/unwind/clang-nopie/stack_target: $(stack_sources)
+	$(stack_build) tests/unwind/clang-nopie "$(CLANG)" -no-pie -fno-pie
+check_DATA += $(stack_targets:=/stack_target)
+
+tests/unwind/stacks.bpf.o: $(top_srcdir)/tests/unwind/stacks.bpf.c \
+		$(top_srcdir)/tests/unwind/capture.h $(bpf_includes)
+	$(AM_V_GEN)$(MKDIR_P) tests/unwind && \
+		$(CLANG) $(BPF_CFLAGS) -I$(top_srcdir)/tests/unwind -c \
+		$(top_srcdir)/tests/unwind/stacks.bpf.c -o $@
+tests/unwind/stacks.skel.h: tests/unwind/stacks.bpf.o
+	$(AM_V_GEN)$(BPFTOOL) gen skeleton $< name stacks_bpf > $@.tmp && mv $@.tmp $@
+tests/unwind/stacks-stacks.$(OBJEXT): tests/unwind/stacks.skel.h
+
+check_PROGRAMS += tests/unwind/stacks
+tests_unwind_stacks_SOURCES = tests/unwind/stacks.c tests/unwind/capture.h \
+	tests/unwind/stack_record.h
+tests_unwind_stacks_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/tests/unwind
+tests_unwind_stacks_LDADD = libunwind.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS)
+TESTS += tests/unwind/stacks.sh
+EXTRA_DIST += tests/unwind/stacks.sh tests/unwind/stacks.bpf.c tests/unwind/stack_target.c \
+	tests/unwind/steps.c tests/unwind/steps_cxx.cc tests/unwind/steps.h \
+	tests/unwind/build_target.sh
+CLEANFILES += tests/unwind/stacks.bpf.o tests/unwind/stacks.skel.h
+
+clean-local: clean-stack-targets
+clean-stack-targets:
+	rm -rf $(stack_targets)
+.PHONY: clean-stack-targets
+
+# Damaged input, with the sanitizers on whatever the rest is built with.
+check_PROGRAMS += tests/fuzz/fuzz_cfi
+tests_fuzz_fuzz_cfi_SOURCES = tests/fuzz/fuzz_cfi.c src/unwind/cfi.c src/unwind/elf_frames.c \
+	src/unwind/rows.c src/unwind/rows_aarch64.c src/unwind/rows_x86_64.c \
+	src/util/alloc.c src/util/map.c
+tests_fuzz_fuzz_cfi_CFLAGS = $(AM_CFLAGS) -g -fsanitize=address,undefined \
+	-fno-sanitize-recover=undefined
+tests_fuzz_fuzz_cfi_LDADD = $(LIBELF_LIBS)
+TESTS += tests/fuzz/fuzz_cfi.sh
+EXTRA_DIST += tests/fuzz/fuzz_cfi.sh
+
+FUZZ_ROUNDS = 200000
+fuzz-cfi: tests/fuzz/fuzz_cfi
+	top_builddir=. FUZZ_ROUNDS=$(FUZZ_ROUNDS) $(SHELL) $(top_srcdir)/tests/fuzz/fuzz_cfi.sh
+.PHONY: fuzz-cfi

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The seam through which stacks become true: whoever loads programs that walk user stacks asks an
+ * unwinder (unwind/) to give them the tables of the target's modules, and keeps it told of what is
+ * mapped. One thread at a time.
+ */
+#ifndef MEMTOP_CORE_UNWINDER_H
+#define MEMTOP_CORE_UNWINDER_H
+
+#include "core/modules.h"
+
+struct bpf_object;
+struct unwinder;
+
+struct unwinder_status {
+	unsigned tables_ready;
+	unsigned tables_pending;
+	unsigned tables_without; /* modules without frame information */
+	unsigned tables_refused; /* no room left within the limit */
+	uint64_t bytes;
+};
+
+struct unwinder_ops {
+	/* Brings the unwinder in step with what is mapped now; compiles nothing. */
+	void (*update)(struct unwinder *unwinder, const struct modules *modules);
+	/* Before `object` is loaded: gives its maps their size. 0 or -errno. */
+	int (*prepare)(struct unwinder *unwinder, struct bpf_object *object);
+	/* After it was loaded: fills its maps with what is compiled. 0 or -errno. */
+	int (*adopt)(struct unwinder *unwinder, struct bpf_object *object);
+	/* Compiles, what is missed most first, for about so long; returns how many are left. */
+	unsigned (*work)(struct unwinder *unwinder, unsigned milliseconds);
+	void (*status)(const struct unwinder *unwinder, struct unwinder_status *ret);
+	void (*close)(struct unwinder *unwinder);
+};
+
+struct unwinder {
+	const struct unwinder_ops *ops;
+};
+
+static inline void unwinder_close(struct unwinder *unwinder)
+{
+	if (unwinder)
+		unwinder->ops->close(unwinder);
+}
+
+#endif

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel book against what the target keeps: pipes, sockets, files and epoll sets, held and
+given back, while another process does the same on the side."""
+
+import array
+import bisect
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import threading
+
+from tap import check, check_equal, run, wait_for
+from target import built, running
+
+SITE_TABLE_FULL, LIVE_TABLE_FULL = 1, 0
+
+
+class Symbols:
+    """Names of kernel addresses."""
+
+    def __init__(self):
+        with open("/proc/kallsyms", encoding="ascii") as file:
+            rows = sorted((int(row[0], 16), row[2]) for row in map(str.split, file))
+        self.addresses = [row[0] for row in rows]
+        self.names = [row[1] for row in rows]
+
+    def name(self, address):
+        return self.names[bisect.bisect(self.addresses, address - 1) - 1]
+
+
+SYMBOLS = Symbols()
+
+
+class Lines:
+    """A process that answers each line with one of JSON."""
+
+    def __init__(self, process):
+        self.process = process
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        check(answer, f"no answer to {line!r}")
+        return json.loads(answer)
+
+
+class Holder(Lines):
+    def do(self, line):
+        ledger = self.ask(line)
+        check_equal(ledger["error"], None, line)
+        return ledger
+
+
+class Site:
+    def __init__(self, row):
+        self.object = row["object"]
+        self.matched = row["matched"]
+        self.allocated = row["allocated_blocks"]
+        self.freed = row["freed_blocks"]
+        self.live = self.allocated - self.freed
+        self.bytes = row["allocated_bytes"] - row["freed_bytes"]
+        self.frames = [SYMBOLS.name(int(frame, 16)) for frame in row["frames"]]
+
+    def __repr__(self):
+        return f"{self.live} of {self.allocated} {self.object}: {' < '.join(self.frames)}"
+
+
+class Book(Lines):
+    def read(self):
+        answer = self.ask("")
+        check_equal(answer["doubt"], None, "doubt")
+        self.losses = answer["losses"]
+        return [Site(row) for row in answer["sites"]]
+
+    def live(self, *functions):
+        """Live blocks of the matched sites whose stack has all these functions, without what a
+        process gets once and keeps to its end (its pidfs attributes, with its first socket)."""
+        return [site for site in self.read() if site.matched and site.live
+                and all(name in site.frames for name in functions)
+                and "pidfs_register_pid" not in site.frames]
+
+    def gone(self, *functions):
+        """All of that was freed, some after a grace period."""
+        wait_for(lambda: not self.live(*functions),
+                 lambda: f"still live: {self.live(*functions)}")
+
+
+def spawn(*command):
+    return running(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@contextlib.contextmanager
+def watched(*sizes):
+    with spawn(built("tests/targets/kernel_holder")) as target:
+        holder = Holder(target)
+        holder.do("ledger")
+        with spawn(built("tests/bpf/kernel_watch"), str(target.pid), *map(str, sizes)) as watch:
+            check_equal(watch.stdout.readline(), "ready\n", "kernel_watch")
+            yield holder, Book(watch)
+
+
+@contextlib.contextmanager
+def interference():
+    """A process of no concern that opens, closes and maps, until the block ends."""
+    with spawn(built("tests/targets/kernel_holder")) as process:
+        holder = Holder(process)
+        stop = threading.Event()
+        failed = []
+
+        def churn():
+            try:
+                while not stop.is_set():
+                    holder.do("churn 200")
+            except Exception as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=churn)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+        check(not failed, f"the interference failed: {failed}")
+
+
+def count_of(sites, function):
+    """Live blocks that `function` itself asked for."""
+    return sum(site.live for site in sites if site.frames[0] == function)
+
+
+def pipes_are_kept_and_given_back():
+    with watched() as (holder, book), interference():
+        holder.do("pipes 100")
+        sites = book.live("create_pipe_files")
+        check_equal(count_of(sites, "alloc_pipe_info"), 200, "pipes and their rings")
+        check_equal(count_of(sites, "alloc_inode"), 100, "inodes")
+        check_equal(count_of(sites, "alloc_empty_file"), 200, "files")
+        check(all("alloc_pipe_info" in site.frames or site.object != "kmalloc"
+                  for site in sites), f"objects have the names of their caches: {sites}")
+        objects = {site.object for site in sites}
+        check({"kmalloc", "filp", "dentry"} <= objects, f"names of caches: {objects}")
+        holder.do("close pipes")
+        book.gone("create_pipe_files")
+
+
+def each_kind_is_kept_and_given_back():
+    kinds = {
+        "sockets": ("__sys_socketpair", "sk_prot_alloc", 2),
+        "streams": ("__sys_socket", "sk_prot_alloc", 1),
+        "memfds": ("__do_sys_memfd_create", "alloc_empty_file", 1),
+    }
+    with watched() as (holder, book), interference():
+        for kind, (call, function, each) in kinds.items():
+            holder.do(f"{kind} 50")
+            sites = book.live(call)
+            check_equal(count_of(sites, function), 50 * each, f"{kind}: {sites}")
+            holder.do(f"close {kind}")
+            book.gone(call)
+
+
+def frees_by_another_process_are_seen():
+    with tempfile.TemporaryDirectory(prefix="memtop-test-") as folder:
+        path = os.path.join(folder, "socket")
+        with watched() as (holder, book), socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen(1)
+            taken = []
+
+            def take():
+                connection = listener.accept()[0]
+                with connection:
+                    while True:
+                        data, control, _, _ = connection.recvmsg(1, 64)
+                        if not data:
+                            break
+                        for _, _, fds in control:
+                            taken.extend(array.array("i", fds))
+                    connection.send(b"x")
+
+            thread = threading.Thread(target=take)
+            holder.do("pipes 20")
+            thread.start()
+            ledger = holder.do(f"give pipes {path}")
+            thread.join()
+            check_equal((ledger["pipes"], len(taken)), (0, 40), "pipes passed on")
+            check_equal(count_of(book.live("create_pipe_files"), "alloc_pipe_info"), 40,
+                        "pipes live with another process")
+            for fd in taken:
+                os.close(fd)
+            book.gone("create_pipe_files")
+
+
+def a_child_is_not_the_target():
+    with watched() as (holder, book):
+        holder.do("child 50")
+        # The pipe that tells of the child's readiness is the target's, and closed again.
+        book.gone("create_pipe_files")
+        forked = sum(site.allocated for site in book.read() if "copy_process" in site.frames)
+        check(forked, "what fork allocates is the target's")
+        check_equal(sum(site.allocated for site in book.read()
+                        if site.frames[:1] == ["alloc_pipe_info"]), 2, "allocated for pipes")
+        holder.do("reap")
+
+
+def others_do_not_enter():
+    with watched() as (holder, book), interference():
+        before = sum(site.allocated for site in book.read())
+        with spawn(built("tests/targets/kernel_holder")) as other:
+            Holder(other).do("churn 2000")
+        check_equal(sum(site.allocated for site in book.read()), before, "allocated blocks")
+        holder.do("pipes 1")
+        check(sum(site.allocated for site in book.read()) > before, "the target's own do")
+
+
+def a_healthy_target_holds_nothing():
+    """Mappings and epoll sets come and go; frees without a tracepoint must not look like a leak."""
+    with watched() as (holder, book):
+        for _ in range(5):
+            holder.do("churn 200")
+            holder.do("epolls 50")
+            holder.do("close epolls")
+        unmatched = {site.object for site in book.read() if not site.matched}
+        check(any(site.allocated for site in book.read() if "__do_sys_epoll_create" in site.frames
+                  or "do_epoll_create" in site.frames), "epoll sets were seen")
+        for function in ("do_epoll_ctl", "do_mmap", "create_pipe_files"):
+            book.gone(function)
+        check("maple_node" in unmatched or not book.live("mas_preallocate"), f"{unmatched}")
+
+
+def a_full_table_is_a_named_loss():
+    with watched(16, 1024) as (holder, book):
+        holder.do("pipes 200")
+        sites = book.read()
+        live = sum(site.live for site in sites)
+        check(live <= 64, f"{live} blocks in a table of 64")
+        check(book.losses[LIVE_TABLE_FULL] >= 200 * 9 - 64, f"losses: {book.losses}")
+        holder.do("close pipes")
+        book.gone("create_pipe_files")
+        holder.do("pipes 2")
+        check_equal(count_of(book.live("create_pipe_files"), "alloc_pipe_info"), 4,
+                    "the table recovers")
+
+
+def sites_beyond_the_table_are_booked_as_unknown():
+    with watched(4096, 4) as (holder, book):
+        holder.do("pipes 10")
+        sites = book.read()
+        check_equal(sites[0].frames, [], "slot 0 is the unknown site")
+        check(sites[0].allocated > 0, f"unknown: {sites}")
+        check(book.losses[SITE_TABLE_FULL] > 0, f"losses: {book.losses}")
+        check(sum(site.live for site in sites) >= 90, "no block is missing")
+
+
+run([
+    pipes_are_kept_and_given_back,
+    each_kind_is_kept_and_given_back,
+    frees_by_another_process_are_seen,
+    a_child_is_not_the_target,
+    others_do_not_enter,
+    a_healthy_target_holds_nothing,
+    a_full_table_is_a_named_loss,
+    sites_beyond_the_table_are_booked_as_unknown,
+])

@@ -1,0 +1,591 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Names and lines of the resolver against binutils, on processes built here in many ways."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+from tap import Failure, check, check_equal, run, wait_for
+from target import built, running
+
+SOURCES = os.path.join(os.environ.get("top_srcdir", "."), "tests/symbol")
+MOST_FRAMES = 16  # RESOLVER_MAX_INLINED
+SYMBOLIZE = built("tests/symbol/symbolize")
+
+
+def command(*words, text=None):
+    return subprocess.run(words, input=text, check=True, capture_output=True, text=True).stdout
+
+
+class Symbolizer:
+    def __init__(self, pid, *options):
+        self.command = [SYMBOLIZE, str(pid), *options]
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        status = self.process.wait(timeout=30)
+        self.process.stdout.close()
+        if status and not _[0]:
+            raise Failure(f"symbolize ended with {status}")
+
+    def ask_all(self, word, addresses):
+        """Many at once, so that files are read once."""
+        answers = []
+        for start in range(0, len(addresses), 200):
+            part = addresses[start:start + 200]
+            self.process.stdin.write("".join(f"{word} {address:x}\n" for address in part))
+            self.process.stdin.flush()
+            for _ in part:
+                line = self.process.stdout.readline()
+                if not line:
+                    raise Failure("symbolize ended")
+                answers.append(json.loads(line))
+        return answers
+
+    def ask(self, word, address=0):
+        return self.ask_all(word, [address])[0]
+
+
+class Build:
+    """The fixtures, built in a folder of their own."""
+
+    def __init__(self, compiler, *flags, source="fixture.c", link=()):
+        self.compiler, self.flags, self.source, self.link = compiler, flags, source, link
+
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="memtop-names-")
+        os.chmod(self.folder.name, 0o755)
+        self.program = os.path.join(self.folder.name, "program")
+        self.library = os.path.join(self.folder.name, "libfixture.so")
+        c_compiler = {"g++": "gcc", "clang++": "clang"}.get(self.compiler, self.compiler)
+        common = [*self.flags, "-Wl,--build-id"]
+        command(c_compiler, *common, "-fPIC", "-shared", "-o", self.library,
+                os.path.join(SOURCES, "fixture_library.c"))
+        command(self.compiler, *common, *self.link, "-o", self.program,
+                os.path.join(SOURCES, self.source), self.library,
+                f"-Wl,-rpath,{self.folder.name}")
+        return self
+
+    def __exit__(self, *_):
+        self.folder.cleanup()
+
+
+@contextlib.contextmanager
+def started(program):
+    with running(program, stdout=subprocess.PIPE, text=True) as process:
+        line = process.stdout.readline()
+        check(line.startswith("ready"), f"{program} said {line!r}")
+        yield process
+
+
+def loads(path):
+    """(file offset, address) of the executable segment."""
+    for line in command("readelf", "-lW", path).splitlines():
+        words = line.split()
+        if words[:1] == ["LOAD"] and "E" in line.split("0x")[-2]:
+            return int(words[1], 16), int(words[2], 16)
+    raise Failure(f"{path} has no executable segment")
+
+
+def bias_of(pid, path, elf=None):
+    offset, address = loads(elf or path)
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:
+        for line in maps:
+            words = line.split(None, 5)
+            if "x" in words[1] and words[-1].strip().removesuffix(" (deleted)") == path:
+                start = int(words[0].split("-")[0], 16)
+                return start - int(words[2], 16) + offset - address
+    raise Failure(f"{path} is not mapped")
+
+
+def instructions(path, section=".text"):
+    """Addresses after each instruction: what a return address may be."""
+    addresses = [int(match.group(1), 16) for match in re.finditer(
+        r"^\s*([0-9a-f]+):\t", command("objdump", "-d", "-j", section, path), re.M)]
+    return addresses[1:]
+
+
+def short(names):
+    """Demangled without parameters, by binutils."""
+    return command("c++filt", "-p", text="\n".join(names) + "\n").splitlines()
+
+
+def place_of(name, file, line):
+    """A file without a line is only a guess from the symbol table."""
+    return (name, os.path.normpath(file), line) if line else (name, None, 0)
+
+
+def sizes(path):
+    """[start, end) of the functions that have a size."""
+    return [(int(words[1], 16), int(words[1], 16) + int(words[2], 0))
+            for words in map(str.split, command("readelf", "-sW", path).splitlines())
+            if len(words) > 7 and words[3] in ("FUNC", "IFUNC", "NOTYPE") and words[6] != "UND"]
+
+
+def addr2line(path, addresses):
+    """Per address [(name, file, line)], innermost first."""
+    text = command("addr2line", "-f", "-i", "-a", "-e", path,
+                   text="".join(f"{address - 1:#x}\n" for address in addresses))
+    answers, lines = [], text.splitlines()
+    names = [name for name in lines if not name.startswith("0x")]
+    demangled = iter(short(names))
+    index = 0
+    while index < len(lines):
+        answers.append([])
+        next_line = index + 1
+        while next_line < len(lines) and not lines[next_line].startswith("0x"):
+            name = next(demangled)
+            place = next(demangled)
+            file, _, line = place.split(" (")[0].rpartition(":")
+            answers[-1].append(place_of(None if name == "??" else name, file,
+                                        int(line) if line.isdigit() else 0))
+            next_line += 2
+        index = next_line
+    return answers
+
+
+def ours(frames):
+    return [place_of(frame["symbol"], frame["file"] or "", frame["line"]) for frame in frames]
+
+
+def last_part(name):
+    return name and name.split("::")[-1]
+
+
+def same(frames, wanted):
+    """
+    Equal but for what binutils are known not to tell: inlined calls whose ranges are in clang's
+    form of DWARF 5 (the innermost place is then said of an outer function), and, of functions
+    without a linkage name, the symbol table's name in the innermost frame's place.
+    """
+    lost = len(frames) - len(wanted)
+    if lost < 0:
+        return False
+    places = [frames[0][1:]] + [frame[1:] for frame in frames[lost + 1:]]
+    if places != [frame[1:] for frame in wanted]:
+        return False
+    names = [name for name, _, _ in frames[lost:]]
+    told = [name for name, _, _ in wanted]
+    return all(name == other or last_part(name) == other or (not i and other == names[-1])
+               for i, (name, other) in enumerate(zip(names, told)))
+
+
+def compare(pid, path, elf=None, addresses=None, options=()):
+    """Every instruction of `path`, as mapped by `pid`, against addr2line of `elf`."""
+    addresses = addresses or instructions(elf or path)
+    bias = bias_of(pid, path)
+    expected = addr2line(elf or path, addresses)
+    with Symbolizer(pid, *options) as symbolizer:
+        answers = symbolizer.ask_all("user", [address + bias for address in addresses])
+    functions = sizes(elf or path)
+    different, equal = [], 0
+    for address, frames, wanted in zip(addresses, answers, expected):
+        check_equal(frames[0]["module_offset"], address, "offset in the module")
+        found = ours(frames)
+        if len(wanted) > MOST_FRAMES:  # the middle is left out
+            wanted = wanted[:MOST_FRAMES - 1] + wanted[-1:]
+        if any(start < address <= end for start, end in functions):
+            if not same(found, wanted):
+                different.append(f"{address:#x}: {found} instead of {wanted}")
+            equal += found == wanted
+        elif all(start != address for start, _ in functions) and found[0][0]:
+            different.append(f"{address:#x}: {found} is in no function")
+    check(not different, f"{len(different)} of {len(addresses)} differ: "
+          + "; ".join(different[:5]))
+    check(equal >= 10, f"only {equal} of {len(addresses)} are equal to the letter")
+    return answers
+
+
+def equal_case(compiler, *flags, source="fixture.c", link=()):
+    with Build(compiler, *flags, source=source, link=link) as build, \
+            started(build.program) as process:
+        answers = compare(process.pid, build.program)
+        check(any(frame["inlined"] for frames in answers for frame in frames),
+              "some frames are inlined")
+        check(all(not frames[-1]["inlined"] for frames in answers), "the last one is physical")
+        compare(process.pid, build.library)
+
+
+def gcc_dwarf5():
+    equal_case("gcc", "-O2", "-g", "-gdwarf-5")
+
+
+def gcc_dwarf4():
+    equal_case("gcc", "-O2", "-g", "-gdwarf-4")
+
+
+def gcc_not_pie():
+    equal_case("gcc", "-O2", "-g", "-no-pie", "-fno-pie")
+
+
+def clang_dwarf5():
+    equal_case("clang", "-O2", "-g", "-gdwarf-5")
+
+
+def clang_dwarf4():
+    equal_case("clang", "-O2", "-g", "-gdwarf-4")
+
+
+def cxx_gcc():
+    equal_case("g++", "-O2", "-g", source="fixture.cc")
+
+
+def cxx_clang():
+    equal_case("clang++", "-O2", "-g", source="fixture.cc")
+
+
+def compressed_sections():
+    equal_case("gcc", "-O2", "-g", "-gz", source="fixture.c")
+
+
+def address_of(path, function):
+    for line in command("readelf", "-sW", path).splitlines():
+        words = line.split()
+        if len(words) > 7 and words[7].split("@")[0] == function and words[6] != "UND":
+            return int(words[1], 16)
+    raise Failure(f"{path} has no {function}")
+
+
+def address_in(pid, path, function, elf=None):
+    """Where a process has a byte inside of a function."""
+    return address_of(elf or path, function) + 2 + bias_of(pid, path, elf)
+
+
+def symbol_at(symbolizer, address):
+    return symbolizer.ask("user", address)[-1]["symbol"]
+
+
+def stripped():
+    """Exported names count inside their size; all else is module and offset."""
+    with Build("gcc", "-O2", "-g") as build, tempfile.TemporaryDirectory() as folder:
+        full = os.path.join(folder, "full.so")
+        shutil.copy(build.library, full)
+        command("strip", build.library)
+        with started(build.program) as process, Symbolizer(process.pid) as symbolizer:
+            seen = symbolizer.ask("user", address_in(process.pid, build.library, "library_entry",
+                                                     full))[-1]
+            check_equal((seen["symbol"], seen["offset"]), ("library_entry", 2), "exported")
+            hidden = address_in(process.pid, build.library, "library_hidden", full)
+            seen = symbolizer.ask("user", hidden)
+            check_equal(len(seen), 1, "frames")
+            check_equal(seen[0]["symbol"], None, "the hidden function")
+            check_equal(seen[0]["pending"], False, "pending")
+            check_equal(seen[0]["module"], build.library, "module")
+            check_equal(seen[0]["module_offset"],
+                        hidden - bias_of(process.pid, build.library), "offset in the module")
+
+
+def build_id(path):
+    return re.search(r"Build ID: ([0-9a-f]+)", command("readelf", "-n", path)).group(1)
+
+
+def debug_dir_by_build_id():
+    """A debug file under --debug-dir gives the names and lines of the whole file."""
+    with Build("gcc", "-O2", "-g") as build, tempfile.TemporaryDirectory() as folder:
+        full = os.path.join(folder, "full.so")
+        shutil.copy(build.library, full)
+        identity = build_id(full)
+        os.makedirs(os.path.join(folder, ".build-id", identity[:2]))
+        command("objcopy", "--only-keep-debug", full,
+                os.path.join(folder, ".build-id", identity[:2], identity[2:] + ".debug"))
+        command("strip", build.library)
+        with started(build.program) as process:
+            compare(process.pid, build.library, full, options=[folder])
+
+
+def debug_link():
+    """A debug file in .debug beside the file, by name; without build-ids its CRC must fit."""
+    for flags, damage, named in (([], False, True), (["-Wl,--build-id=none"], False, True),
+                                 (["-Wl,--build-id=none"], True, False)):
+        with Build("gcc", "-O2", "-g", link=flags) as build:
+            os.mkdir(os.path.join(build.folder.name, ".debug"))
+            debug = os.path.join(build.folder.name, ".debug", "program.debug")
+            full = os.path.join(build.folder.name, "full")
+            shutil.copy(build.program, full)
+            command("objcopy", "--only-keep-debug", build.program, debug)
+            command("strip", build.program)
+            command("objcopy", f"--add-gnu-debuglink={debug}", build.program)
+            if damage:
+                with open(debug, "ab") as file:
+                    file.write(b"more")
+            with started(build.program) as process, Symbolizer(process.pid) as symbolizer:
+                seen = symbolizer.ask("user", address_in(process.pid, build.program, "physical",
+                                                         full))[-1]
+                check_equal(seen["symbol"], "physical" if named else None, f"with {flags}")
+                check_equal(seen["line"] > 0, named, "a line is known")
+
+
+def mini_debug_info():
+    with Build("gcc", "-O2") as build:
+        full, packed = (os.path.join(build.folder.name, name) for name in ("full", "packed"))
+        shutil.copy(build.program, full)
+        command("objcopy", "-S", "--remove-section", ".comment", "--keep-symbol=physical",
+                "--keep-symbol=follows", build.program, packed)
+        command("xz", "--keep", packed)
+        command("strip", build.program)
+        command("objcopy", "--add-section", f".gnu_debugdata={packed}.xz", build.program)
+        with started(build.program) as process, Symbolizer(process.pid) as symbolizer:
+            check_equal(symbol_at(symbolizer, address_in(process.pid, build.program, "physical",
+                                                         full)), "physical", "name")
+
+
+def deleted_file():
+    """What is mapped still has its names when nothing has its path."""
+    with Build("gcc", "-O2", "-g") as build, tempfile.TemporaryDirectory() as folder:
+        copies = {}
+        for path in (build.program, build.library):
+            copies[path] = os.path.join(folder, os.path.basename(path))
+            shutil.copy(path, copies[path])
+        with started(build.program) as process:
+            os.unlink(build.program)
+            os.unlink(build.library)
+            with Symbolizer(process.pid) as symbolizer:
+                for path, function in ((build.program, "physical"),
+                                       (build.library, "library_hidden")):
+                    address = address_in(process.pid, path, function, copies[path])
+                    check_equal(symbol_at(symbolizer, address), function, path)
+
+
+def replaced_file():
+    """The mapped file, not the one that now has its path; and none that is not what is mapped."""
+    with Build("gcc", "-O2", "-g") as build, Build("gcc", "-O0", "-g") as other:
+        full = os.path.join(build.folder.name, "full.so")
+        shutil.copy(build.library, full)
+        with started(build.program) as process:
+            address = address_in(process.pid, build.library, "library_hidden", full)
+            with Symbolizer(process.pid) as symbolizer:
+                shutil.copy(other.library, build.library + ".new")
+                os.rename(build.library + ".new", build.library)
+                check_equal(symbol_at(symbolizer, address), "library_hidden", "replaced")
+        shutil.copy(full, build.library)
+        with started(build.program) as process:
+            address = address_in(process.pid, build.library, "library_hidden", full)
+            with Symbolizer(process.pid) as symbolizer:
+                symbolizer.ask("maps")
+                shutil.copy(other.library, build.library)  # in place: the very inode
+                seen = symbolizer.ask("user", address)[-1]
+                check_equal(seen["symbol"], None, "overwritten")
+                check_equal(seen["build_id"], build_id(full), "build-id")
+                reason = symbolizer.ask("reason", address)
+                check("build-id" in reason and build_id(other.library) in reason, reason)
+
+
+def dead_target():
+    """What was asked stays; what was not is found while the file can be had."""
+    with Build("gcc", "-O2", "-g") as build:
+        with started(build.program) as process:
+            asked = address_in(process.pid, build.program, "physical")
+            later = address_in(process.pid, build.program, "follows")
+            symbolizer = Symbolizer(process.pid)
+            with symbolizer:
+                check_equal(symbol_at(symbolizer, asked), "physical", "alive")
+                process.kill()
+                process.wait()
+                os.unlink(build.program)
+                check_equal(symbol_at(symbolizer, asked), "physical", "asked before")
+                check_equal(symbol_at(symbolizer, later), "follows", "file open before")
+
+
+def never_blocks():
+    """The first look has no name and says that one may come; the revision tells when."""
+    with Build("gcc", "-O2", "-g") as build, started(build.program) as process:
+        address = address_in(process.pid, build.program, "physical")
+        with Symbolizer(process.pid) as symbolizer:
+            first = symbolizer.ask("first", address)
+            check_equal((len(first), first[0]["symbol"], first[0]["pending"]), (1, None, True),
+                        "first look")
+            check_equal(first[0]["module"], build.program, "module")
+            wait_for(lambda: not symbolizer.ask("first", address)[0]["pending"], "an answer")
+            check_equal(symbolizer.ask("first", address)[-1]["symbol"], "physical", "name")
+            before = symbolizer.ask("revision")
+            check(before > 0, "the revision rose")
+            symbolizer.ask("user", address)
+            check_equal(symbolizer.ask("revision"), before, "revision with nothing new")
+
+
+def end_of_noreturn():
+    """A call that is a function's last instruction is that function's."""
+    with Build("gcc", "-O2", "-g", "-fno-reorder-functions") as build, \
+            started(build.program) as process:
+        for line in command("readelf", "-sW", build.program).splitlines():
+            words = line.split()
+            if len(words) > 7 and words[7] in ("ends", "main.cold"):
+                end = int(words[1], 16) + int(words[2])
+                with Symbolizer(process.pid) as symbolizer:
+                    seen = symbolizer.ask("user", end + bias_of(process.pid, build.program))[-1]
+                    check(seen["symbol"] in ("ends", "main", "main.cold"), seen)
+                    check_equal(seen["offset"], int(words[2]), "offset")
+                    return
+    raise Failure("the fixture has no function that ends in a call")
+
+
+def vdso():
+    with Build("gcc", "-O2") as build, started(build.program) as process:
+        with open(f"/proc/{process.pid}/maps", encoding="utf-8") as maps:
+            start, end = (int(word, 16) for line in maps if "[vdso]" in line
+                          for word in line.split()[0].split("-"))
+        with Symbolizer(process.pid) as symbolizer:
+            answers = symbolizer.ask_all("user", range(start + 1, end, 16))
+        named = {frames[0]["symbol"] for frames in answers}
+        check({"clock_gettime", "getcpu"} & named, f"the vdso's names: {named}")
+        check(all(frames[0]["module"] == "[vdso]" for frames in answers), "module")
+
+
+def kernel():
+    with open("/proc/kallsyms", encoding="utf-8") as file:
+        lines = [line.split() for line in file]
+    wanted = [words for words in lines if words[1] in "tT" and words[2] in
+              ("kmem_cache_free", "vfs_read", "schedule")]
+    check(all(int(words[0], 16) for words in wanted) and len(wanted) >= 3,
+          "the kernel shows its symbols")
+    with Symbolizer(os.getpid()) as symbolizer:
+        for words in wanted:
+            seen = symbolizer.ask("kernel", int(words[0], 16) + 9)[0]
+            check_equal((seen["symbol"], seen["offset"], seen["module"]),
+                        (words[2], 9, "[kernel]"), "kernel address")
+        seen = symbolizer.ask("kernel", 0xffffffff00000010)[0]
+        check_equal((seen["symbol"], seen["module"]), (None, "[kernel]"), "no symbol near")
+
+
+MAPPER = """
+import mmap, os, sys
+keep = []
+for path in sys.argv[1:]:
+    with open(path, "rb") as file:
+        keep.append(mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE,
+                              mmap.PROT_READ | mmap.PROT_EXEC))
+keep.append(mmap.mmap(-1, 1 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS,
+                      mmap.PROT_READ | mmap.PROT_EXEC))
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def mapper(*paths, **options):
+    return running("python3", "-c", MAPPER, *paths, stdin=subprocess.PIPE,
+                   stdout=subprocess.PIPE, text=True, **options)
+
+
+def executable(pid, path=None):
+    """Where a file is mapped executable; without one, the anonymous mapping of 1 MiB."""
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:
+        for line in maps:
+            words = line.split(None, 5) + [""]
+            start, end = (int(word, 16) for word in words[0].split("-"))
+            if "x" not in words[1]:
+                continue
+            name = words[5].strip()
+            if name == path if path else not name and end - start == 1 << 20:
+                return start
+    raise Failure(f"{path} is not mapped")
+
+
+def jit_map():
+    """A perf map: only the target's user's or root's, no link; read again when it has grown."""
+    with mapper() as process:
+        process.stdout.readline()
+        start = executable(process.pid)
+        path = f"/tmp/perf-{process.pid}.map"
+        try:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(f"{start:x} 40 old name\nnot a line\n{start:x} 40 a JIT's function\n")
+            with Symbolizer(process.pid) as symbolizer:
+                seen = symbolizer.ask("user", start + 0x10)[0]
+                check_equal((seen["symbol"], seen["offset"], seen["module"]),
+                            ("a JIT's function", 0x10, ""), "generated code")
+                check_equal(symbol_at(symbolizer, start + 0x90), None, "outside")
+                with open(path, "a", encoding="utf-8") as file:
+                    file.write(f"{start + 0x80:x} 40 later\n")
+                wait_for(lambda: symbol_at(symbolizer, start + 0x90) == "later",
+                         "the map is read again")
+            os.chown(path, 65534, 65534)
+            with Symbolizer(process.pid) as symbolizer:
+                check_equal(symbol_at(symbolizer, start + 0x10), None, "another user's map")
+            os.chown(path, 0, 0)
+            os.rename(path, path + ".real")
+            os.symlink(path + ".real", path)
+            with Symbolizer(process.pid) as symbolizer:
+                check_equal(symbol_at(symbolizer, start + 0x10), None, "a link")
+        finally:
+            for name in (path, path + ".real"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name)
+
+
+def damage(data, random):
+    """Truncated, with random bytes, or with headers blown up."""
+    data = bytearray(data)
+    kind = random.randrange(4)
+    if kind == 0:
+        return data[:random.randrange(64, len(data))]
+    if kind == 1:
+        for _ in range(random.randrange(1, 400)):
+            data[random.randrange(64, len(data))] = random.randrange(256)
+    elif kind == 2:
+        headers = int.from_bytes(data[40:48], "little")
+        for _ in range(random.randrange(1, 30)):
+            data[random.randrange(headers, len(data))] = random.choice((0, 1, 127, 255))
+    else:
+        at = random.randrange(64, len(data) - 4096)
+        data[at:at + random.randrange(1, 4096)] = b"\xff" * random.randrange(1, 4096)
+    return data
+
+
+def hostile_files():
+    """Damaged files: no crash, no hang; the rest of the process keeps its names."""
+    import random as module
+    random = module.Random(4711)
+    with Build("g++", "-O1", "-g", source="fixture.cc") as build:
+        with open(build.program, "rb") as file:
+            good = file.read()
+        paths = []
+        for number in range(150):
+            paths.append(os.path.join(build.folder.name, f"bad{number}"))
+            with open(paths[-1], "wb") as file:
+                file.write(damage(good, random))
+        with mapper(*paths, build.library) as process:
+            process.stdout.readline()
+            starts = [executable(process.pid, path) for path in paths]
+            with Symbolizer(process.pid) as symbolizer:
+                symbolizer.ask_all("user", [start + at for start in starts
+                                            for at in range(0x2201, 0x4000, 0x200)])
+                seen = symbol_at(symbolizer,
+                                 address_in(process.pid, build.library, "library_hidden"))
+                check_equal(seen, "library_hidden", "a good file beside")
+
+
+def cut_file():
+    """A file cut in place while it is being read: no crash, and nothing of it is believed."""
+    with Build("g++", "-O1", "-g", source="fixture.cc") as build:
+        path = os.path.join(build.folder.name, "cut")
+        shutil.copy(build.program, path)
+        with mapper(path) as process:
+            process.stdout.readline()
+            start = executable(process.pid, path)
+            asked = start + address_of(path, "main") + 2
+            with Symbolizer(process.pid) as symbolizer:
+                check_equal(symbol_at(symbolizer, asked), "main", "before")
+                os.truncate(path, 4096)
+                answers = symbolizer.ask_all("user", range(start + 0x2001, start + 0x4000, 0x30))
+                named = {frame["symbol"] for frames in answers for frame in frames}
+                check(named <= {None, "main"}, f"named after the cut: {named}")
+                reason = symbolizer.ask("reason", start + 0x2001)
+                check("was cut" in reason, reason)
+                check_equal(symbol_at(symbolizer, asked), "main", "asked before the cut")
+
+
+if __name__ == "__main__":
+    run([gcc_dwarf5, gcc_dwarf4, gcc_not_pie, clang_dwarf5, clang_dwarf4, cxx_gcc, cxx_clang,
+         compressed_sections, stripped, debug_dir_by_build_id, debug_link, mini_debug_info,
+         deleted_file, replaced_file, dead_target, never_blocks, end_of_noreturn, vdso, kernel,
+         jit_map, hostile_files, cut_file])

@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""The program's exit codes and its one line on standard error, at level rss."""
+
+import json
+import os
+import signal
+import subprocess
+
+import tap
+
+MEMTOP = os.environ["MEMTOP"]
+RSS = ["-b", "--level", "rss", "-d", "0.1"]
+
+
+def memtop(*words, **options):
+    done = subprocess.run([MEMTOP, *words], check=False, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=30,
+                          **options)
+    return done.returncode, done.stdout, done.stderr
+
+
+def fails(code, expected, *words):
+    seen, out, err = memtop(*words)
+    tap.check_equal((seen, out), (code, ""), f"{words}: {err}")
+    tap.check(err.startswith("memtop: ") and err.count("\n") == 1, f"one line: {err!r}")
+    tap.check(expected in err, f"{words}: {err!r} does not say {expected!r}")
+
+
+def unused_pid():
+    child = subprocess.Popen(["true"])
+    child.wait()
+    return str(child.pid)
+
+
+def usage():
+    fails(1, "--frobnicate", "--frobnicate")
+    fails(1, "--pid 0", "-p", "0")
+    fails(1, "--pid 12x", "-p", "12x")
+    fails(1, "--record is not part of this version", "--record", "x", "-p", "1")
+    fails(1, "not a terminal; use --batch", "-p", str(os.getpid()))
+
+
+def memtop_on_itself():
+    done = subprocess.run(["sh", "-c", 'exec "$0" -b -p $$', MEMTOP], check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=30)
+    tap.check_equal((done.returncode, done.stdout), (1, ""), done.stderr)
+    tap.check_equal(done.stderr.count("\n"), 1, done.stderr)
+
+
+def no_target():
+    fails(2, "", *RSS, "-p", unused_pid())
+    fails(2, "no process matches", *RSS, "--match", "^no such command line$")
+
+
+def several_targets():
+    with subprocess.Popen(["sleep", "60.125"]) as one, subprocess.Popen(["sleep", "60.125"]) as two:
+        tap.wait_for(lambda: all(open(f"/proc/{p.pid}/comm", encoding="ascii").read() == "sleep\n"
+                                 for p in (one, two)), "two sleeps")
+        try:
+            fails(2, str(one.pid), *RSS, "--match", r"^sleep 60\.125$")
+        finally:
+            one.kill()
+            two.kill()
+
+
+def not_supported():
+    fails(3, "level pages", "-b", "--level", "pages", "-p", str(os.getpid()))
+    # In a PID namespace of its own there may be no kernel thread to see.
+    if os.path.exists("/proc/2/comm") and open("/proc/2/comm",
+                                               encoding="utf-8").read() == "kthreadd\n":
+        fails(3, "kernel thread", "-b", "-p", "2")
+
+
+def batch_counts_ticks():
+    code, out, err = memtop(*RSS, "--format", "json", "-i", "3", "-p", str(os.getpid()))
+    tap.check_equal((code, err), (0, ""), "end")
+    ticks = [json.loads(line) for line in out.splitlines()]
+    tap.check_equal(len(ticks), 3, "ticks")
+    tap.check_equal({tick["target"]["pid"] for tick in ticks}, {os.getpid()}, "pid")
+    tap.check_equal({tick["level"] for tick in ticks}, {"rss"}, "level")
+
+
+def batch_ends_with_the_target():
+    with subprocess.Popen(["sleep", "60"]) as target:
+        with subprocess.Popen([MEMTOP, "-b", "--level", "rss", "-d", "3600", "--format", "json",
+                               "-p", str(target.pid)], stdout=subprocess.PIPE, text=True) as top:
+            first = json.loads(top.stdout.readline())
+            tap.check_equal(first["final"], False, "first tick comes at once")
+            target.kill()
+            last = [json.loads(line) for line in top.stdout][-1]
+            tap.check_equal((last["final"], last["target"]["state"]), (True, "killed"), "final")
+            tap.check_equal(top.wait(timeout=30), 0, "exit code")
+
+
+def batch_ends_with_its_reader():
+    with subprocess.Popen([MEMTOP, *RSS, "-p", str(os.getpid())], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as top:
+        top.stdout.readline()
+        top.stdout.close()
+        tap.check_equal((top.wait(timeout=30), top.stderr.read()), (0, b""), "a closed pipe")
+
+
+def signals_end_batch():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with subprocess.Popen([MEMTOP, *RSS, "-p", str(os.getpid())], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as top:
+            top.stdout.readline()
+            top.send_signal(number)
+            top.stdout.read()
+            tap.check_equal((top.wait(timeout=30), top.stderr.read()), (0, b""), number.name)
+
+
+def a_commands_status_is_passed_on():
+    for script, code in (("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137)):
+        seen, out, err = memtop("--level", "rss", "--", "sh", "-c", script)
+        tap.check_equal((seen, out), (code, ""), f"{script}: {err}")
+    fails(127, "/no/such", "--", "/no/such")
+    fails(126, "/etc/passwd", "--", "/etc/passwd")
+
+
+def help_and_version():
+    for words in (["--help"], ["--version"], ["--check"]):
+        code, out, err = memtop(*words)
+        tap.check_equal((code, err), (0, ""), words[0])
+        tap.check(out, words[0])
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([MEMTOP, "--help"], check=False, stdout=full,
+                              stderr=subprocess.PIPE)
+        tap.check_equal(done.returncode, 4, "a full disk")
+
+
+tap.run([usage, memtop_on_itself, no_target, several_targets, not_supported, batch_counts_ticks,
+         batch_ends_with_the_target, batch_ends_with_its_reader, signals_end_batch,
+         a_commands_status_is_passed_on, help_and_version])

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Stacks that the BPF walker took against those that the target itself recorded, frame by frame.
+ *
+ *     stacks DIRECTORY...     each with a stack_target
+ *
+ * A stack is right if it is what backtrace() said in the target and contains the shadow stack in
+ * order. A wrong frame fails; truncated stacks must be right as far as they go, marked, and fewer
+ * than one in a thousand. TAP on standard output.
+ */
+#include "capture.h"
+#include "stack_record.h"
+
+#include "core/modules.h"
+#include "stacks.skel.h"
+#include "unwind/publisher.h"
+#include "util/alloc.h"
+#include "util/cleanup.h"
+#include "util/vec.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	WRONG_SHOWN = 3,
+	LIMIT_BYTES = 256 << 20
+};
+
+struct target {
+	pid_t pid;
+	FILE *in, *out;
+	uint64_t probe; /* address of stack_probe */
+};
+
+struct counts {
+	unsigned taken, missing, wrong, truncated, too_deep, by_reason[8];
+};
+
+static unsigned test_number, tests_failed;
+
+static void check(bool good, const char *name, const char *what)
+{
+	tests_failed += !good;
+	printf("%sok %u - %s: %s\n", good ? "" : "not ", ++test_number, name, what);
+	fflush(stdout);
+}
+
+static int start_target(const char *directory, char *const argv[], struct target *ret)
+{
+	_cleanup_free_ char *path = xasprintf("%s/stack_target", directory);
+	int in[2], out[2];
+	char line[64];
+
+	if (pipe(in) || pipe(out))
+		return -errno;
+	ret->pid = fork();
+	if (!ret->pid) {
+		dup2(in[0], 0);
+		dup2(out[1], 1);
+		close(in[1]);
+		close(out[0]);
+		execv(path, argv);
+		_exit(127);
+	}
+	close(in[0]);
+	close(out[1]);
+	ret->in = fdopen(in[1], "w");
+	ret->out = fdopen(out[0], "r");
+	if (ret->pid < 0 || !fgets(line, sizeof(line), ret->out))
+		return -ECHILD;
+	ret->probe = strtoull(line, NULL, 16);
+	return 0;
+}
+
+static void end_target(struct target *target)
+{
+	fclose(target->in);
+	fclose(target->out);
+	kill(target->pid, SIGKILL);
+	waitpid(target->pid, NULL, 0);
+}
+
+/* Executable mappings of the target into the publisher; the file offset of `address`. */
+static uint64_t read_modules(pid_t pid, struct publisher *publisher, uint64_t address, char **path)
+{
+	_cleanup_free_ char *maps = xasprintf("/proc/%d/maps", pid);
+	_cleanup_fclose_ FILE *file = fopen(maps, "r");
+	uint64_t offset = 0;
+	uint32_t id = 0;
+	char line[4352];
+
+	while (file && fgets(line, sizeof(line), file)) {
+		struct module module = {.to_ns = UINT64_MAX};
+		unsigned major_number, minor_number;
+		char protection[8], name[4096] = "";
+
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64 " %x:%x %" SCNu64 " %4095s",
+			   &module.start, &module.end, protection, &module.file_offset,
+			   &major_number, &minor_number, &module.inode, name) < 7 ||
+		    protection[2] != 'x')
+			continue;
+		module.id = ++id;
+		module.device = makedev(major_number, minor_number);
+		module.path = name;
+		if (publisher)
+			publisher_add(publisher, &module);
+		if (address >= module.start && address < module.end) {
+			offset = address - module.start + module.file_offset;
+			*path = xstrdup(name);
+		}
+	}
+	return offset;
+}
+
+static bool same_frame(uint64_t captured, uint64_t told)
+{
+	/* An interrupted frame is stored one further. */
+	return captured == told || captured == told + 1;
+}
+
+static bool frames_match(const struct capture *capture, const struct stack_record *record)
+{
+	unsigned count = record->count < ABI_MAX_FRAMES ? record->count : ABI_MAX_FRAMES;
+
+	if (capture->count > count || (!capture->truncated && capture->count != record->count))
+		return false;
+	/* [0] is in the function that calls both: one after the one, one after the other. */
+	for (unsigned i = 1; i < capture->count; i++)
+		if (!same_frame(capture->frames[i], record->frames[i]))
+			return false;
+	return true;
+}
+
+static bool shadow_is_in(const struct capture *capture, const struct stack_record *record)
+{
+	unsigned at = 0;
+
+	if (capture->truncated || record->shadow_count > STACK_FRAMES_MAX)
+		return true;
+	for (unsigned i = 0; i < record->shadow_count; i++) {
+		while (at < capture->count && capture->frames[at] != record->shadow[i])
+			at++;
+		if (at++ == capture->count)
+			return false;
+	}
+	return true;
+}
+
+static void show(const struct capture *capture, const struct stack_record *record)
+{
+	unsigned most = record->count > capture->count ? record->count : capture->count;
+
+	printf("# wrong stack%s, %u frames, truncated %u, told %u\n",
+	       record->async ? " (async)" : "", capture->count, capture->truncated, record->count);
+	for (unsigned i = 0; i < most && i < ABI_MAX_FRAMES; i++)
+		printf("#  %3u %16" PRIx64 " %16" PRIx64 "%s\n", i,
+		       i < capture->count ? (uint64_t)capture->frames[i] : 0,
+		       i < record->count ? record->frames[i] : 0,
+		       i && i < capture->count && i < record->count &&
+				       !same_frame(capture->frames[i], record->frames[i]) ?
+			       " <" :
+			       "");
+}
+
+static void compare(const struct capture *capture, const struct stack_record *record,
+		    struct counts *counts)
+{
+	if (!capture->taken) {
+		counts->missing++;
+		return;
+	}
+	counts->taken++;
+	if (capture->truncated == UNWIND_TRUNCATED_TOO_DEEP && record->count >= ABI_MAX_FRAMES)
+		counts->too_deep++;
+	else
+		counts->truncated += capture->truncated != 0;
+	counts->by_reason[capture->truncated & 7]++;
+	if (!frames_match(capture, record) || !shadow_is_in(capture, record)) {
+		if (counts->wrong++ < WRONG_SHOWN)
+			show(capture, record);
+	}
+}
+
+static int prepare(struct stacks_bpf *skeleton, const struct target *target, bool plain,
+		   struct publisher *publisher)
+{
+	_cleanup_free_ char *path = NULL;
+	uint64_t offset = read_modules(target->pid, publisher, target->probe, &path);
+	LIBBPF_OPTS(bpf_uprobe_opts, options);
+	struct publisher_status status;
+	int error;
+
+	skeleton->rodata->cfg_unwind_plain = plain;
+	error = publisher_size_maps(publisher, skeleton->obj);
+	if (!error)
+		error = stacks_bpf__load(skeleton);
+	if (!error)
+		error = publisher_open(publisher, skeleton->obj);
+	if (error)
+		return error;
+	while (publisher_step(publisher))
+		;
+	publisher_publish(publisher);
+	publisher_read_status(publisher, &status);
+	printf("# %u mappings, %u tables, %u without, %u refused, %" PRIu64 " of %" PRIu64
+	       " bytes\n",
+	       status.mappings, status.tables_ready, status.tables_without, status.tables_refused,
+	       status.bytes_used, status.bytes_limit);
+	skeleton->links.probe_enter = bpf_program__attach_uprobe_opts(
+		skeleton->progs.probe_enter, target->pid, path, offset, &options);
+	return skeleton->links.probe_enter ? 0 : -errno;
+}
+
+static void read_records(const struct target *target, const struct capture *captures,
+			 struct counts *counts)
+{
+	struct stack_record record;
+
+	fputc('\n', target->in);
+	fflush(target->in);
+	for (unsigned i = 0; i < CAPTURES_MAX; i++) {
+		if (fread(&record, sizeof(record), 1, target->out) != 1)
+			break;
+		compare(&captures[i], &record, counts);
+	}
+}
+
+static void report(const char *name, const struct counts *counts, double truncated_limit)
+{
+	printf("# %u stacks, %u wrong, %u truncated (", counts->taken, counts->wrong,
+	       counts->truncated);
+	for (unsigned i = 1; i < 8; i++)
+		printf("%s%u", i > 1 ? " " : "", counts->by_reason[i]);
+	printf("), %u deeper than is kept\n", counts->too_deep);
+	check(counts->taken > 200 && !counts->missing, name, "every stack was taken");
+	check(!counts->wrong, name, "no wrong frame");
+	check(counts->truncated <= counts->taken * truncated_limit, name, "few are truncated");
+}
+
+static void run(const char *directory, const char *mode, bool plain)
+{
+	_cleanup_free_ char *name =
+		xasprintf("%s %s%s", strrchr(directory, '/') + 1, mode, plain ? " plain" : "");
+	char *argv[] = {"stack_target", "3", "4", (char *)mode, NULL};
+	struct stacks_bpf *skeleton = stacks_bpf__open();
+	size_t size = CAPTURES_MAX * sizeof(struct capture);
+	struct publisher *publisher = NULL;
+	struct counts counts = {0};
+	struct target target = {0};
+	void *captures = MAP_FAILED;
+	int error;
+
+	error = skeleton ? start_target(directory, argv, &target) : -errno;
+	if (!error) {
+		publisher = publisher_new(target.pid, LIMIT_BYTES);
+		error = prepare(skeleton, &target, plain, publisher);
+	}
+	if (!error) {
+		captures = mmap(NULL, size, PROT_READ, MAP_SHARED,
+				bpf_map__fd(skeleton->maps.captures), 0);
+		error = captures == MAP_FAILED ? -errno : 0;
+	}
+	if (error)
+		printf("# %s: %s\n", name, strerror(-error));
+	else
+		read_records(&target, captures, &counts);
+	/* A timer interrupts prologues that have no rule, too. */
+	report(name, &counts, !strcmp(mode, "async") ? 0.05 : 0.001);
+	if (captures != MAP_FAILED)
+		munmap(captures, size);
+	publisher_free(publisher);
+	stacks_bpf__destroy(skeleton);
+	if (target.pid > 0)
+		end_target(&target);
+}
+
+int main(int argc, char **argv)
+{
+	printf("1..%d\n", (argc - 1) * 9);
+	fflush(stdout);
+	for (int i = 1; i < argc; i++) {
+		run(argv[i], "sync", false);
+		run(argv[i], "sync", true);
+		run(argv[i], "async", false);
+	}
+	return tests_failed ? 1 : 0;
+}
