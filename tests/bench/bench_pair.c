@@ -12,6 +12,7 @@
  */
 #include "capture/allocators.h"
 #include "capture/heap.h"
+#include "unwind/unwinder.h"
 #include "util/alloc.h"
 
 #include <bpf/bpf.h>
@@ -189,6 +190,8 @@ struct bench {
 	struct probe allocating[64], freeing[64], malloc_only, free_only;
 	struct heap_probes probes;
 	struct probe_points points;
+	struct modules *modules;
+	struct unwinder *unwinder;
 	struct heap *heap;
 	int links[8];
 	size_t link_count;
@@ -204,6 +207,10 @@ static void find_points(struct bench *bench)
 	if (procmaps_read(bench->target.pid, &maps) ||
 	    allocators_find(bench->target.pid, &maps, &bench->points, error, sizeof(error)))
 		die(error);
+	bench->modules = modules_new();
+	bench->unwinder = table_unwinder_new(bench->target.pid, 64ull << 20);
+	procmaps_update_modules(bench->modules, &maps, bench->target.pid, now_ns());
+	bench->unwinder->ops->update(bench->unwinder, bench->modules);
 	procmaps_deinit(&maps);
 	bench->probes.allocating = bench->allocating;
 	bench->probes.freeing = bench->freeing;
@@ -240,9 +247,11 @@ static void attach_heap(struct bench *bench, enum probe_kind kind)
 	struct ledger_sizes sizes = {.buckets = 1u << 19, .sites = 16384, .threads = 256};
 	char error[256];
 
-	if (heap_open(bench->target.pid, kind, &bench->probes, &sizes, now_ns(), &bench->heap,
-		      error, sizeof(error)))
+	if (heap_open(bench->target.pid, kind, &bench->probes, &sizes, bench->unwinder, now_ns(),
+		      &bench->heap, error, sizeof(error)))
 		die(error);
+	while (bench->unwinder->ops->work(bench->unwinder, 1000))
+		;
 	if (heap_attach(bench->heap))
 		die("cannot attach");
 }
@@ -353,6 +362,8 @@ int main(int argc, char **argv)
 	close(bench->target.in);
 	waitpid(bench->target.pid, NULL, 0);
 	probe_points_deinit(&bench->points);
+	unwinder_close(bench->unwinder);
+	modules_free(bench->modules);
 	free(bench);
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "capture/allocators.h"
 #include "capture/heap_level.h"
 #include "core/losses.h"
+#include "unwind/unwinder.h"
 #include "util/alloc.h"
 
 #include <errno.h>
@@ -33,6 +34,8 @@ struct reader {
 	enum probe_kind kind;
 	struct ledger_sizes sizes;
 	struct heap_level level; /* only what updates it needs */
+	struct unwinder *unwinder;
+	struct modules *modules;
 	uint64_t maps_ns;
 };
 
@@ -57,6 +60,8 @@ static void read_maps(struct reader *reader)
 	reader->maps_ns = now_ns();
 	if (procmaps_read(reader->pid, &maps))
 		return;
+	procmaps_update_modules(reader->modules, &maps, reader->pid, reader->maps_ns);
+	reader->unwinder->ops->update(reader->unwinder, reader->modules);
 	heap_level_update(&reader->level, &maps);
 	procmaps_deinit(&maps);
 }
@@ -84,9 +89,12 @@ static void open_book(struct reader *reader)
 					.offset = point->probe_offset,
 					.cookie = point->function->kind};
 	}
-	if (heap_open(reader->pid, reader->kind, &probes, &reader->sizes, now_ns(),
-		      &reader->level.heap, error, sizeof(error)))
+	read_maps(reader);
+	if (heap_open(reader->pid, reader->kind, &probes, &reader->sizes, reader->unwinder,
+		      now_ns(), &reader->level.heap, error, sizeof(error)))
 		die(error);
+	while (reader->unwinder->ops->work(reader->unwinder, 1000))
+		;
 	if (heap_attach(reader->level.heap))
 		die("cannot attach");
 	probe_points_deinit(&points);
@@ -165,6 +173,7 @@ static void look(struct reader *reader)
 	ledger_tick(heap_ledger(reader->level.heap), now_ns());
 	if (now_ns() - reader->maps_ns >= MAPS_NS)
 		read_maps(reader);
+	reader->unwinder->ops->work(reader->unwinder, TICK_MS);
 }
 
 /* False at the end of input. */
@@ -228,7 +237,9 @@ int main(int argc, char **argv)
 	struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
 
 	parse(&reader, argc, argv);
-	heap_level_init(&reader.level, reader.pid, 0);
+	reader.modules = modules_new();
+	reader.unwinder = table_unwinder_new(reader.pid, 256ull << 20);
+	heap_level_init(&reader.level, reader.pid, 0, reader.unwinder);
 	open_book(&reader);
 	puts("{\"attached\":true}");
 	fflush(stdout);
@@ -242,5 +253,7 @@ int main(int argc, char **argv)
 		look(&reader);
 	}
 	close_book(&reader);
+	unwinder_close(reader.unwinder);
+	modules_free(reader.modules);
 	return 0;
 }

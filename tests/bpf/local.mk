@@ -6,7 +6,7 @@ EXTRA_DIST += tests/lib/batch.py tests/lib/tap.py tests/lib/target.py tests/lib/
 # The heap book alone, with tables of any size and any kind of probes.
 check_PROGRAMS += tests/bpf/book_reader
 tests_bpf_book_reader_SOURCES = tests/bpf/book_reader.c
-tests_bpf_book_reader_LDADD = libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS) \
+tests_bpf_book_reader_LDADD = libunwind.a libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBDW_LIBS) $(LIBELF_LIBS) \
 	$(CAPSTONE_LIBS) -lpthread -lm
 dist_check_SCRIPTS += tests/bpf/test_cases.py
 TESTS += tests/bpf/test_cases.py

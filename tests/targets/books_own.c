@@ -20,7 +20,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define REGION_BYTES (8ull << 30)
+#define REGION_BYTES (256u << 20)
 #define HEADER_BYTES 16
 #define CLASSES	     64
 
@@ -34,23 +34,19 @@ void free(void *block);
 
 /* --- the allocator */
 
-static _Atomic(char *) region_next;
-static char *region_end;
+static char region[REGION_BYTES] __attribute__((aligned(16)));
+static _Atomic size_t region_used;
 static _Atomic(void *) spare[CLASSES];
 
 static void *carve(size_t size)
 {
-	char *block, *none = NULL;
+	size_t at;
 
-	if (!atomic_load(&region_next)) {
-		char *region = books_array(REGION_BYTES, 1);
-
-		region_end = region + REGION_BYTES;
-		atomic_compare_exchange_strong(&region_next, &none, region);
-	}
 	size = (size + HEADER_BYTES + 15) & ~(size_t)15;
-	block = atomic_fetch_add(&region_next, size);
-	return block + size > region_end ? NULL : block + HEADER_BYTES;
+	if (size > REGION_BYTES)
+		return NULL;
+	at = atomic_fetch_add(&region_used, size);
+	return at + size > REGION_BYTES ? NULL : region + at + HEADER_BYTES;
 }
 
 SITE void *malloc(size_t size)
@@ -148,8 +144,10 @@ enum {
 	SITE_COUNT
 };
 
-static void count_taken(unsigned site, void *address, size_t bytes)
+static void count_taken(unsigned site, void *block, void *address, size_t bytes)
 {
+	if (!block)
+		books_die("out of memory");
 	sites[site].address = address;
 	atomic_fetch_add(&sites[site].allocated_bytes, bytes);
 	atomic_fetch_add(&sites[site].allocated_blocks, 1);
@@ -225,14 +223,14 @@ static SITE void handler_takes(void)
 	void *address, *block = ledger_call_malloc(HANDLER_BYTES, &address);
 
 	handler_blocks[handler_held++] = block;
-	count_taken(SITE_HANDLER, address, HANDLER_BYTES);
+	count_taken(SITE_HANDLER, block, address, HANDLER_BYTES);
 }
 
 static SITE void handler_takes_nested(void)
 {
 	void *address, *block = ledger_call_aligned_alloc(16, HANDLER_BYTES + 100, &address);
 
-	count_taken(SITE_NESTED, address, HANDLER_BYTES + 100);
+	count_taken(SITE_NESTED, block, address, HANDLER_BYTES + 100);
 	free(block);
 	count_freed(SITE_NESTED, HANDLER_BYTES + 100);
 }
@@ -256,7 +254,7 @@ static SITE void interrupted_round(void)
 {
 	void *address, *block = ledger_call_malloc(24, &address);
 
-	count_taken(SITE_INTERRUPTED, address, 24);
+	count_taken(SITE_INTERRUPTED, block, address, 24);
 	free(block);
 	count_freed(SITE_INTERRUPTED, 24);
 }
@@ -355,7 +353,7 @@ static void leave_calls(unsigned long count)
 		if (sigsetjmp(left_to, 1))
 			continue;
 		block = left_round(&address);
-		count_taken(SITE_LEFT, address, 24);
+		count_taken(SITE_LEFT, block, address, 24);
 		free(block);
 		count_freed(SITE_LEFT, 24);
 	}
