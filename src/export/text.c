@@ -107,7 +107,6 @@ static void write_header(FILE *out, const struct selection *selection, unsigned 
 	const struct target_state *target = &picture->target;
 	char clock[FORMAT_SIZE], elapsed[FORMAT_SIZE], cost[FORMAT_SIZE], names[FORMAT_SIZE];
 	char lost[FORMAT_SIZE];
-	bool costs = picture->level != LEVEL_RSS && !isnan(picture->overhead.target_percent);
 	struct line line = {0};
 
 	add(&line, "%s  %s[%d] %s", format_clock(clock, picture->time_unix_ns), target->comm,
@@ -116,12 +115,14 @@ static void write_header(FILE *out, const struct selection *selection, unsigned 
 		add(&line, " with %d", target->exit_code);
 	if (target->signal)
 		add(&line, " by signal %d", target->signal);
-	add(&line, "  tick %llu  attached %s  level %s%s%s%s  names %s  lost %s",
-	    (unsigned long long)picture->tick, format_duration(elapsed, picture->elapsed_s),
-	    level_name(picture->level), costs ? "  cost " : "",
-	    costs ? format_percent(cost, picture->overhead.target_percent) : "",
-	    costs ? " of its CPU" : "", format_percent(names, selection->names_percent),
+	add(&line, "  tick %llu  attached %s  level %s  lost %s", (unsigned long long)picture->tick,
+	    format_duration(elapsed, picture->elapsed_s), level_name(picture->level),
 	    format_count(lost, picture->losses_total));
+	if (picture->level != LEVEL_RSS && !isnan(picture->overhead.target_percent))
+		add(&line, "  cost %s of its CPU",
+		    format_percent(cost, picture->overhead.target_percent));
+	if (!isnan(selection->names_percent))
+		add(&line, "  names %s", format_percent(names, selection->names_percent));
 	write_line(out, &line, width);
 	if (picture->level_reason[0]) {
 		add(&line, "level %s: %s", level_name(picture->level), picture->level_reason);
