@@ -24,8 +24,8 @@
 
 enum {
 	RESERVE_BYTES = 16 << 20, /* for what is loaded later: about libLLVM */
-	TEXT_PER_TABLE = 5,	  /* tables have about an eighth of their text's size, seldom more */
-	BLOCKS_SHARE = 8,	  /* of the bytes, one eighth for blocks */
+	TEXT_PER_TABLE = 5, /* tables have about an eighth of their text's size, seldom more */
+	BLOCKS_SHARE = 8,   /* of the bytes, one eighth for blocks */
 	NO_TABLE = UINT32_MAX,
 };
 

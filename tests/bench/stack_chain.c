@@ -46,10 +46,10 @@ static __attribute__((noinline)) uint64_t innermost(uint64_t count)
 		return result + (a == b && b == c && a == 12345678901);                  \
 	}
 
-#define TEN(n)                                                                                  \
-	LINK(n##0)                                                                              \
-	LINK(n##1) LINK(n##2) LINK(n##3) LINK(n##4) LINK(n##5) LINK(n##6) LINK(n##7) LINK(n##8) \
-		LINK(n##9)
+#define TEN(n)     \
+	LINK(n##0) \
+	LINK(n##1) \
+	LINK(n##2) LINK(n##3) LINK(n##4) LINK(n##5) LINK(n##6) LINK(n##7) LINK(n##8) LINK(n##9)
 #define NAMES(n)                                                                            \
 	link##n##0, link##n##1, link##n##2, link##n##3, link##n##4, link##n##5, link##n##6, \
 		link##n##7, link##n##8, link##n##9
