@@ -52,7 +52,7 @@ tests/unwind/stacks-stacks.$(OBJEXT): tests/unwind/stacks.skel.h
 
 check_PROGRAMS += tests/unwind/stacks
 tests_unwind_stacks_SOURCES = tests/unwind/stacks.c tests/unwind/capture.h \
-	tests/unwind/stack_record.h
+	tests/unwind/stack_record.h tests/unwind/target.c tests/unwind/target.h
 tests_unwind_stacks_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/tests/unwind
 tests_unwind_stacks_LDADD = libunwind.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS)
 TESTS += tests/unwind/stacks.sh
