@@ -6,9 +6,10 @@
  * A frame is its return address `pc`, the stack pointer `cfa` it has right after its callee
  * returned, and the frame pointer `fp`. The rule of pc - 1 gives the caller's: where its CFA is,
  * where the callee kept fp, and that the return address is below the CFA. So by induction over the
- * rules each frame is the true one, as long as each step has a rule; where one has none, the chain
- * of frame pointers is tried (each address it gives must stand after a call, in an executable
- * mapping), and the stack is marked truncated.
+ * rules each frame is the true one, as long as each step has a rule. Where a rule cannot be
+ * expressed, the stack ends, marked truncated. Code without any information (made at run time, or
+ * hand-written) may keep frame pointers: their chain is followed, each address it gives must stand
+ * after a call, in an executable mapping, and the stack is marked all the same.
  *
  * unwind_part() takes the common steps itself: rule in the cache, CFA from sp or fp, words in the
  * window. Everything else is unwind_step(), which can do each of them.
@@ -328,8 +329,15 @@ __noinline int unwind_step(u32 index, u64 rule)
 		return STEP_COMPLETE;
 	case UNWIND_SIGNAL:
 		return step_out_of_signal(thread, index, rule);
-	case UNWIND_NONE:
 	case UNWIND_UNSUPPORTED:
+		/*
+		 * Compiled code whose frame pointer, unless that is the rule, may be an outer
+		 * frame's: following it would leave frames out.
+		 */
+		if (!FP_CHAIN_TRUSTED)
+			return UNWIND_TRUNCATED_NO_ROW;
+		return step_by_fp(thread, index);
+	case UNWIND_NONE:
 		return step_by_fp(thread, index);
 	}
 	if (thread->walk.cfa_unknown && unwind_rule_type(rule) != UNWIND_FP)

@@ -11,7 +11,7 @@ struct {
 	__type(value, struct abi_thread);
 } threads SEC(".maps");
 
-#include "unwind.bpf.h"
+#include "stack_cache.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -35,6 +35,29 @@ static __always_inline u64 return_address_of(struct pt_regs *context)
 SEC("uprobe") int walk(struct pt_regs *context)
 {
 	stack_walk(0, return_address_of(context), register_sp(context), register_frame(context));
+	return 0;
+}
+
+/* As the heap does: the return address is read for the call in flight anyway. */
+SEC("uprobe") int verified(struct pt_regs *context)
+{
+	u64 return_address = return_address_of(context);
+	u64 sp = register_sp(context), fp = register_frame(context);
+
+	if (stack_cache_find(0, return_address, sp, fp, 1))
+		return 0;
+	stack_walk(0, return_address, sp, fp);
+	stack_cache_add(0, sp, fp, 1, 1);
+	return 0;
+}
+
+SEC("uprobe") int return_address(struct pt_regs *context)
+{
+	u32 zero = 0;
+	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &zero);
+
+	if (thread)
+		thread->frames[0] = return_address_of(context);
 	return 0;
 }
 

@@ -80,10 +80,10 @@ static void report(struct variant *variants, unsigned count, unsigned rounds)
 		printf(" %7u", depths[d]);
 	printf("\n");
 	for (unsigned v = 0; v < count; v++) {
-		/* Each over the empty program on its own target, which stands before it. */
-		const struct variant *empty = &variants[v / 2 * 2];
+		/* Each over the empty program on its own target, the two that stand first. */
+		const struct variant *empty = &variants[variants[v].target != variants[0].target];
 
-		if (v % 2 == 0)
+		if (!variants[v].name)
 			continue;
 		printf("%-36s", variants[v].name);
 		for (unsigned d = 0; d < DEPTHS; d++) {
@@ -146,9 +146,15 @@ int main(int argc, char **argv)
 	}
 	if (!error) {
 		struct variant variants[] = {
-			{.name = "empty", .target = &without, .program = skeleton->progs.empty},
-			{.name = "walk", .target = &without, .program = skeleton->progs.walk},
-			{.name = "empty", .target = &with, .program = skeleton->progs.empty},
+			{.target = &without, .program = skeleton->progs.empty},
+			{.target = &with, .program = skeleton->progs.empty},
+			{.name = "return address alone",
+			 .target = &without,
+			 .program = skeleton->progs.return_address},
+			{.name = "full walk", .target = &without, .program = skeleton->progs.walk},
+			{.name = "verified by the cache",
+			 .target = &without,
+			 .program = skeleton->progs.verified},
 			{.name = "bpf_get_stack, with frame pointers",
 			 .target = &with,
 			 .program = skeleton->progs.frame_pointers},

@@ -31,7 +31,7 @@ enum {
 };
 
 struct counts {
-	unsigned taken, missing, wrong, truncated, too_deep, by_reason[8];
+	unsigned taken, missing, wrong, truncated, too_deep, by_reason[8], by_cached[3];
 };
 
 static unsigned test_number, tests_failed;
@@ -106,6 +106,7 @@ static void compare(const struct capture *capture, const struct stack_record *re
 	else
 		counts->truncated += capture->truncated != 0;
 	counts->by_reason[capture->truncated & 7]++;
+	counts->by_cached[capture->cached % 3]++;
 	if (!frames_match(capture, record) || !shadow_is_in(capture, record)) {
 		if (counts->wrong++ < WRONG_SHOWN)
 			show(capture, record);
@@ -159,9 +160,12 @@ static void report(const char *name, const struct counts *counts, double truncat
 	       counts->truncated);
 	for (unsigned i = 1; i < 8; i++)
 		printf("%s%u", i > 1 ? " " : "", counts->by_reason[i]);
-	printf("), %u deeper than is kept\n", counts->too_deep);
+	printf("), %u deeper than is kept, %u from the cache\n", counts->too_deep,
+	       counts->by_cached[CAPTURE_CACHED]);
 	check(counts->taken > 200 && !counts->missing, name, "every stack was taken");
 	check(!counts->wrong, name, "no wrong frame");
+	check(counts->by_cached[CAPTURE_CACHED] && !counts->by_cached[CAPTURE_CACHED_WRONG], name,
+	      "what the cache knows is what a walk gives");
 	check(counts->truncated <= counts->taken * truncated_limit, name, "few are truncated");
 }
 
@@ -204,7 +208,7 @@ static void run(const char *directory, const char *mode, bool plain)
 
 int main(int argc, char **argv)
 {
-	printf("1..%d\n", (argc - 1) * 9);
+	printf("1..%d\n", (argc - 1) * 12);
 	fflush(stdout);
 	for (int i = 1; i < argc; i++) {
 		run(argv[i], "sync", false);
