@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -589,6 +590,50 @@ static void children(void)
 	books_stop("freed");
 }
 
+/* A child that lives on as it is, and one that another child left behind. */
+static pid_t child_that_stays(bool through_another)
+{
+	int ends[2];
+	pid_t child, stays;
+
+	if (pipe(ends))
+		books_die("pipe");
+	child = fork();
+	if (!child) {
+		stays = through_another ? fork() : getpid();
+		if (through_another && stays)
+			_exit(0);
+		stays = getpid();
+		if (write(ends[1], &stays, sizeof(stays)) != sizeof(stays))
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	if (through_another)
+		waitpid(child, NULL, 0);
+	if (read(ends[0], &stays, sizeof(stays)) != sizeof(stays))
+		books_die("a child has died");
+	return stays;
+}
+
+static void lasting_children(void)
+{
+	char members[96];
+	pid_t first, second;
+	void *block;
+
+	books_ready();
+	block = svc_malloc(100);
+	first = child_that_stays(false);
+	second = child_that_stays(true);
+	snprintf(members, sizeof(members), "\"children\":[%d,%d],\n", first, second);
+	books_stop_with("forked", members);
+	svc_free(block);
+	books_stop("freed");
+	kill(first, SIGKILL);
+	kill(second, SIGKILL);
+}
+
 /* --- 18: a library at the place of another one */
 
 static void *load(const char *file)
@@ -667,8 +712,9 @@ static void late_threads(void)
 #define TEN(X, n) X(n##0) X(n##1) X(n##2) X(n##3) X(n##4) X(n##5) X(n##6) X(n##7) X(n##8) X(n##9)
 #define HUNDRED(X, n)                                                                              \
 	TEN(X, n##0)                                                                               \
-	TEN(X, n##1) TEN(X, n##2) TEN(X, n##3) TEN(X, n##4) TEN(X, n##5) TEN(X, n##6) TEN(X, n##7) \
-		TEN(X, n##8) TEN(X, n##9)
+	TEN(X, n##1)                                                                               \
+	TEN(X, n##2) TEN(X, n##3) TEN(X, n##4) TEN(X, n##5) TEN(X, n##6) TEN(X, n##7) TEN(X, n##8) \
+		TEN(X, n##9)
 #define NAME(n) path_##n,
 
 HUNDRED(PATH, 1)
@@ -718,6 +764,7 @@ static const struct books_case cases[] = {
 	{"many_stacks", many_stacks},
 	{"idle_threads", idle_threads},
 	{"children", children},
+	{"lasting_children", lasting_children},
 	{"plugins", plugins},
 	{"late_threads", late_threads},
 	{"cross", cross},
