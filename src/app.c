@@ -482,7 +482,9 @@ static int setup_view(struct app *app)
 
 	app->view = view_new();
 	view_set_text(app->view, view_text, app);
-	view_set_minimum(app->view, options->min_size_bytes, options->older_s);
+	view_set_minimum(app->view,
+			 options->min_size_given ? options->min_size_bytes : VIEW_MINIMUM_AUTO,
+			 options->older_s);
 	view_set_sort(app->view, options->sort, false);
 	if (options->sides == 1u << SIDE_KERNEL)
 		view_set_side(app->view, SIDE_KERNEL);
@@ -512,6 +514,7 @@ static int setup_screen(struct app *app)
 	log_hold(true);
 	app->screen = screen_new();
 	app->status.live = true;
+	app->status.own_modules_known = true;
 	fit_canvas(app);
 	if (notice[0])
 		screen_message(app->screen, "%s", notice);

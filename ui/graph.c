@@ -90,8 +90,13 @@ static void plot_axes(const struct draw *draw, struct plot *plot)
 		plot->to_s = plot->now_s;
 		plot->from_s = fmin(plot->now_s - MIN_SPAN_S, -0.02 * span);
 	}
-	plot->to_scale = limit > 0 && picture->charge.source != LIMIT_NONE &&
+	/* The system's limit is no limit of the target's RSS: other programs take their part. */
+	plot->to_scale = limit > 0 &&
+			 (is_charged(picture) || picture->charge.source == LIMIT_USER) &&
 			 (limit <= FAR_LIMIT * most || !isnan(picture->forecast.low_s));
+	if (!plot->to_scale && plot->to_s > plot->now_s)
+		most = fmax(most, value_now(picture) + picture->forecast.rate_bytes_per_s *
+							       (plot->to_s - plot->now_s));
 	plot->top = plot->to_scale ? fmax(limit, most) : fmax(most * 1.25, 1);
 }
 
@@ -192,8 +197,11 @@ static void draw_limit(const struct draw *draw, const struct plot *plot, unsigne
 		snprintf(text, sizeof(text), " limit%s%s", draw->layout.boxed ? ", " : "",
 			 draw->layout.boxed ? limit_source_name(picture->charge.source) : "");
 	else if (picture->charge.limit_bytes)
-		snprintf(text, sizeof(text), "limit %s, far above",
-			 format_bytes(number, picture->charge.limit_bytes));
+		snprintf(text, sizeof(text), "limit %s, %s",
+			 format_bytes(number, picture->charge.limit_bytes),
+			 (double)picture->charge.limit_bytes > FAR_LIMIT * greatest(picture) ?
+				 "far above" :
+				 "shared");
 	else
 		snprintf(text, sizeof(text), "no limit");
 	width = canvas_width(draw->canvas, text);

@@ -151,6 +151,8 @@ struct abi_walk {
 	__mt_u32 cfa_unknown; /* cfa is only a lower bound */
 	__mt_u64 hash;	      /* of the frames so far */
 	__mt_u64 generation;  /* of the tables, when the walk began */
+	__mt_u32 flags;
+	__mt_u32 reserved;
 };
 
 /*

@@ -26,10 +26,14 @@ enum {
 	PATHS = 200,
 	LEAST_STEPS = 5,
 	MOST_STEPS = 60,
+	TWINS = 40,
+	TWIN_STEPS = 12,
 	ALTERNATE_STACK = 1 << 20
 };
 
 extern step_fn *const steps_a[], *const steps_b[], *const steps_c[], *const steps_cxx[];
+extern step_fn *const throwing_steps_cxx[];
+extern step_fn *const signal_steps_a[], *const signal_steps_b[], *const signal_steps_c[];
 
 static struct stack_record records[STACK_RECORDS_MAX];
 static unsigned record_count;
@@ -107,23 +111,57 @@ static uint32_t random_next(uint32_t *state)
 	return *state >> 8;
 }
 
-static void make_paths(void)
+static unsigned add_steps(step_fn *const *list, step_fn **to)
 {
-	step_fn *all[512];
-	step_fn *const *const lists[] = {steps_a, steps_b, steps_c, steps_cxx};
-	uint32_t state = 12345;
 	unsigned count = 0;
 
-	for (unsigned list = 0; list < sizeof(lists) / sizeof(*lists); list++)
-		for (step_fn *const *step = lists[list]; *step; step++)
-			all[count++] = *step;
+	while (list[count]) {
+		to[count] = list[count];
+		count++;
+	}
+	return count;
+}
+
+/* Paths of one layout, so that only their return addresses tell them apart. */
+static void make_twins(step_fn *const *steps, unsigned groups, uint32_t *state)
+{
+	for (unsigned i = PATHS - TWINS; i < PATHS; i++) {
+		paths[i].length = TWIN_STEPS;
+		for (unsigned s = 0; s < TWIN_STEPS; s++)
+			paths[i].steps[s] = steps[random_next(state) % groups * STEP_SHAPES];
+	}
+}
+
+/*
+ * Every other path goes through signal handlers too. `throwing`: through catch blocks; not where a
+ * timer may interrupt the throw, whose last instructions no frame information describes (the
+ * target's own backtrace() crashes on them).
+ */
+static void make_paths(bool throwing)
+{
+	step_fn *const *const lists[] = {steps_a, steps_b, steps_c, steps_cxx};
+	step_fn *const *const signals[] = {signal_steps_a, signal_steps_b, signal_steps_c};
+	unsigned count = 0, without_signals;
+	uint32_t state = 12345;
+	step_fn *all[512];
+
+	for (unsigned i = 0; i < sizeof(lists) / sizeof(*lists); i++)
+		count += add_steps(lists[i], all + count);
+	if (throwing)
+		count += add_steps(throwing_steps_cxx, all + count);
+	without_signals = count;
+	for (unsigned i = 0; i < sizeof(signals) / sizeof(*signals); i++)
+		count += add_steps(signals[i], all + count);
 	for (unsigned i = 0; i < PATHS; i++) {
+		unsigned choice = i % 2 ? count : without_signals;
+
 		paths[i].observe = observe;
 		paths[i].length =
 			LEAST_STEPS + random_next(&state) % (MOST_STEPS - LEAST_STEPS + 1);
 		for (unsigned s = 0; s < paths[i].length; s++)
-			paths[i].steps[s] = all[random_next(&state) % count];
+			paths[i].steps[s] = all[random_next(&state) % choice];
 	}
+	make_twins(steps_a, (unsigned)add_steps(steps_a, all) / STEP_SHAPES, &state);
 }
 
 static void *run(void *argument)
@@ -152,7 +190,7 @@ static void set_timer(long microseconds)
 {
 	struct itimerval timer = {{0, microseconds}, {0, microseconds}};
 
-	setitimer(ITIMER_PROF, &timer, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
 int main(int argc, char **argv)
@@ -166,16 +204,16 @@ int main(int argc, char **argv)
 	if (threads > 64)
 		threads = 64;
 	backtrace(warm, 4);
-	make_paths();
+	make_paths(!async);
 	set_handler(SIGUSR1, on_signal, SA_NODEFER);
 	set_handler(SIGUSR2, on_signal, SA_NODEFER | SA_ONSTACK);
-	set_handler(SIGPROF, on_timer, SA_RESTART);
+	set_handler(SIGALRM, on_timer, SA_RESTART);
 	printf("%lx\n", (unsigned long)(uintptr_t)stack_probe);
 	fflush(stdout);
 	if (getchar() == EOF)
 		return 1;
 	if (async)
-		set_timer(1000);
+		set_timer(150);
 	for (unsigned i = 0; i < threads; i++)
 		pthread_create(&ids[i], NULL, run, (void *)(uintptr_t)(i * 25));
 	run(NULL);
