@@ -291,8 +291,8 @@ static __always_inline int book_allocation(u64 address, u64 size, u32 site)
 		return -1;
 	}
 	cohort = read_once(control->cohort_now) & (ABI_COHORTS - 1);
-	if (live_insert(address, size << ABI_VALUE_SIZE_SHIFT |
-					 (u64)site << ABI_VALUE_SITE_SHIFT | cohort))
+	if (live_insert(address,
+			size << ABI_VALUE_SIZE_SHIFT | (u64)site << ABI_VALUE_SITE_SHIFT | cohort))
 		return -1;
 	book(site, cohort, size, 0);
 	return 0;
