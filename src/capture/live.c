@@ -44,7 +44,10 @@ struct live {
 	struct charge_reader *charge;
 	struct memory_reader *memory;
 	struct modules *modules;
+	struct modules *shown; /* their copy as of the last read, for snapshots */
 	uint64_t modules_ns;
+	uint64_t unmapped; /* unwinder_ops.unmapped() at the last look */
+	bool in_vain;	   /* looking because it rose found nothing */
 	struct target_identity identity;
 	struct target_state target;
 
@@ -88,18 +91,42 @@ static void give_reason(struct live *live, const char *format, ...)
 	va_end(arguments);
 }
 
-static void update_modules(struct live *live, uint64_t now_ns)
+/* Returns how much changed. Sites are closed before walks see other code at their addresses. */
+static int update_modules(struct live *live, uint64_t now_ns)
 {
 	struct procmaps maps;
+	int changes;
 
 	live->modules_ns = now_ns;
 	if (procmaps_read(live->options.pid, &maps))
-		return;
-	procmaps_update_modules(live->modules, &maps, live->options.pid, now_ns);
+		return 0;
+	changes = procmaps_update_modules(live->modules, &maps, live->options.pid, now_ns);
+	if (changes && live->heap.heap)
+		sites_follow(&live->sites, heap_ledger(live->heap.heap), live->modules, now_ns);
 	if (live->options.unwinder)
 		live->options.unwinder->ops->update(live->options.unwinder, live->modules);
 	heap_level_update(&live->heap, &maps);
 	procmaps_deinit(&maps);
+	return changes;
+}
+
+/*
+ * Every 300 ms, and at once when a walk met code that no mapping has. Where that found nothing new
+ * (code of a JIT compiler), not again until something changes.
+ */
+static void follow_modules(struct live *live, uint64_t now_ns)
+{
+	struct unwinder *unwinder = live->options.unwinder;
+	uint64_t unmapped = unwinder ? unwinder->ops->unmapped(unwinder) : 0;
+	bool due = now_ns - live->modules_ns >= MODULES_NS;
+	bool met = unmapped != live->unmapped && !live->in_vain;
+
+	live->unmapped = unmapped;
+	if (due || met) {
+		int changes = update_modules(live, now_ns);
+
+		live->in_vain = changes ? false : live->in_vain || met;
+	}
 }
 
 /* The last word of a book: totals as they stand, losses kept. */
@@ -169,8 +196,7 @@ static void look(struct live *live)
 		ledger_tick(heap_ledger(live->heap.heap), now_ns);
 	if (live->kernel)
 		ledger_tick(kernel_side_ledger(live->kernel), now_ns);
-	if (now_ns - live->modules_ns >= MODULES_NS)
-		update_modules(live, now_ns);
+	follow_modules(live, now_ns);
 	if (live->heap.heap && live->options.unwinder)
 		live->options.unwinder->ops->work(live->options.unwinder, COMPILE_MS);
 }
@@ -268,7 +294,8 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 				  live->before_attach_frees;
 	ret->side_known[SIDE_USER] = live->heap.heap != NULL;
 	ret->side_known[SIDE_KERNEL] = live->kernel != NULL;
-	ret->modules = live->modules;
+	modules_follow(live->shown, live->modules);
+	ret->modules = live->shown;
 	ret->site_count = live->sites.samples.count;
 	ret->sites = live->sites.samples.data;
 }
@@ -423,6 +450,7 @@ static void live_close(struct source *source)
 	charge_close(live->charge);
 	lifetime_close(live->lifetime);
 	modules_free(live->modules);
+	modules_free(live->shown);
 	pthread_mutex_destroy(&live->lock);
 	free(live);
 }
@@ -469,6 +497,7 @@ int live_open(const struct live_options *options, struct source **ret, char *err
 	sites_init(&live->sites);
 	heap_level_init(&live->heap, options->pid, options->budget_percent, options->unwinder);
 	live->modules = modules_new();
+	live->shown = modules_new();
 	status = open_target(live, error, size);
 	if (status)
 		goto failed;

@@ -86,6 +86,11 @@ static unsigned work(struct unwinder *base, unsigned milliseconds)
 	return left;
 }
 
+static uint64_t unmapped(const struct unwinder *base)
+{
+	return publisher_unmapped(((const struct table_unwinder *)base)->publisher);
+}
+
 static void status(const struct unwinder *base, struct unwinder_status *ret)
 {
 	struct publisher_status published;
@@ -112,6 +117,7 @@ static const struct unwinder_ops ops = {
 	.prepare = prepare,
 	.adopt = adopt,
 	.work = work,
+	.unmapped = unmapped,
 	.status = status,
 	.close = table_unwinder_close,
 };

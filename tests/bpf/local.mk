@@ -1,7 +1,9 @@
 # The whole program on real targets; these need root and BPF and fail without.
 dist_check_SCRIPTS += tests/bpf/test_books.py tests/bpf/test_harm.py
 TESTS += tests/bpf/test_books.py tests/bpf/test_harm.py
-EXTRA_DIST += tests/lib/batch.py tests/lib/tap.py tests/lib/target.py tests/lib/terminal.py
+dist_check_SCRIPTS += tests/bpf/test_modules.py
+TESTS += tests/bpf/test_modules.py
+EXTRA_DIST += tests/lib/plugins.py tests/lib/batch.py tests/lib/tap.py tests/lib/target.py tests/lib/terminal.py
 
 # The kernel side alone, by a program that watches and one that holds.
 check_PROGRAMS += tests/bpf/kernel_watch tests/targets/kernel_holder
