@@ -83,6 +83,20 @@ static void cost_text(const struct draw *draw, struct piece *cost, struct piece 
 			 format_percent(number, overhead->worst_thread_percent));
 }
 
+/* How far stacks can be believed to be whole; nothing where all are. */
+static void stacks_text(const struct picture *picture, struct piece *ret)
+{
+	char number[FORMAT_SIZE];
+
+	ret->style = STYLE_WARNING;
+	if (picture->unwind.tables_refused)
+		snprintf(ret->text, sizeof(ret->text), "%u unwind tables refused",
+			 picture->unwind.tables_refused);
+	else if (picture->truncated_percent > 0)
+		snprintf(ret->text, sizeof(ret->text), "stacks cut %s",
+			 format_percent(number, picture->truncated_percent));
+}
+
 static void draw_identity(const struct draw *draw)
 {
 	const struct picture *picture = draw->picture;
@@ -96,6 +110,7 @@ static void draw_identity(const struct draw *draw)
 		{.before = dot, .rank = 3},
 		{.before = wide ? ", " : " ", .rank = 4},
 		{.before = dot, .rank = 6},
+		{.before = dot, .rank = 5},
 		{.before = dot, .rank = 2},
 		{.before = dot, .rank = 1},
 	};
@@ -111,10 +126,11 @@ static void draw_identity(const struct draw *draw)
 	if (!isnan(picture->names_percent) && wide)
 		snprintf(pieces[6].text, sizeof(pieces[6].text), "names %s",
 			 format_percent(number, picture->names_percent));
-	snprintf(pieces[7].text, sizeof(pieces[7].text), "lost %s",
+	stacks_text(picture, &pieces[7]);
+	snprintf(pieces[8].text, sizeof(pieces[8].text), "lost %s",
 		 format_count(number, picture->losses_total));
-	pieces[7].style = picture->losses_total ? STYLE_WARNING : STYLE_NORMAL;
-	format_clock(pieces[8].text, picture->time_unix_ns);
+	pieces[8].style = picture->losses_total ? STYLE_WARNING : STYLE_NORMAL;
+	format_clock(pieces[9].text, picture->time_unix_ns);
 	draw_pieces(draw->canvas, 0, 0, draw->canvas->columns, pieces,
 		    sizeof(pieces) / sizeof(pieces[0]));
 }

@@ -293,6 +293,8 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 		live->heap.heap ? heap_ledger(live->heap.heap)->counters->before_attach_frees :
 				  live->before_attach_frees;
 	ret->side_known[SIDE_USER] = live->heap.heap != NULL;
+	if (live->heap.heap && live->options.unwinder)
+		live->options.unwinder->ops->status(live->options.unwinder, &ret->unwind);
 	ret->side_known[SIDE_KERNEL] = live->kernel != NULL;
 	modules_follow(live->shown, live->modules);
 	ret->modules = live->shown;

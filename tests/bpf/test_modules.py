@@ -95,5 +95,30 @@ def a_new_library_is_noticed_at_once():
                   if not site["truncated"]), "whole stacks end where the program begins")
 
 
+def tables_that_find_no_room_are_named():
+    with PluginHost() as host:
+        with Batch("-p", str(host.pid), "--level", "heap", "--top", "0", "--side", "user",
+                   "--unwind-memory", "4K") as memtop:
+            overhead = memtop.tick()["overhead"]
+            check(overhead["unwind_tables_refused"] > 0, "tables are refused")
+            check(overhead["unwind_bytes"] <= 8192, f"{overhead['unwind_bytes']} bytes of tables")
+            host.open(plugin("alpha"))
+            after_notice(memtop)
+            host.tell("run 30 16")
+            tick = memtop.tick_after()
+            sites = sites_of(tick, "alpha_keep")
+            check_equal(sum(site["live_blocks"] for site in sites), 30, "blocks")
+            check(all(site["truncated"] for site in sites), "the stacks are marked")
+            check(tick["overhead"]["truncated_percent"] > 50, "their share is told")
+    with PluginHost() as host, watching(host) as memtop:
+        memtop.tick()
+        host.open(plugin("alpha"))
+        after_notice(memtop)
+        host.tell("run 30 16")
+        overhead = memtop.tick_after()["overhead"]
+        check_equal(overhead["unwind_tables_refused"], 0, "refused within the usual limit")
+        check(overhead["truncated_percent"] < 50, "whole stacks within the usual limit")
+
+
 run([two_libraries_at_one_address, the_same_library_again_is_the_same_site,
-     a_new_library_is_noticed_at_once])
+     a_new_library_is_noticed_at_once, tables_that_find_no_room_are_named])
