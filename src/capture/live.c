@@ -4,6 +4,7 @@
 #include "capture/cgroup.h"
 #include "capture/heap_level.h"
 #include "capture/kernel.h"
+#include "capture/kernel_modules.h"
 #include "capture/lifetime.h"
 #include "capture/memory.h"
 #include "capture/procmaps.h"
@@ -261,6 +262,8 @@ static void read_sites(struct live *live, uint64_t now_ns)
 			      NULL, now_ns);
 	if (!live->kernel)
 		return;
+	if (ledger_site_count(kernel_side_ledger(live->kernel)) > live->sites.seen[SIDE_KERNEL])
+		kernel_modules_update(live->modules, "", now_ns);
 	kernel_side_describe(live->kernel, &describe);
 	sites_refresh(&live->sites, kernel_side_ledger(live->kernel), SIDE_KERNEL, live->modules,
 		      &describe, now_ns);
