@@ -303,13 +303,17 @@ __noinline int site_equals(u32 slot, u32 index, u64 cache, u32 kind)
 {
 	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &index);
 	struct abi_site *site = bpf_map_lookup_elem(&sites, &slot);
-	u32 count;
+	u32 count, flags;
 
 	if (!thread || !site)
 		return 0;
+	flags = read_once(site->flags);
 	/* Another CPU is writing it down this moment; the hash has to do. */
-	if (!(read_once(site->flags) & ABI_SITE_READY))
+	if (!(flags & ABI_SITE_READY))
 		return 1;
+	/* The same addresses are other code now. */
+	if (flags & ABI_SITE_CLOSED)
+		return 0;
 	count = thread->frame_count;
 	if (site->nframes != count || site->kind != kind || site->cache != cache)
 		return 0;

@@ -17,7 +17,9 @@
 
 #include "types.bpf.h"
 
-#define SIGNAL_WINDOWS 4 /* of ABI_WINDOW_WORDS each */
+/* Small windows: the verifier follows each word of one. */
+#define SIGNAL_WINDOWS	    16
+#define SIGNAL_WINDOW_WORDS 256
 
 #if defined(__TARGET_ARCH_x86)
 /* pretcode, struct ucontext: flags, link, stack (3), r8 ... rip, eflags, segments; then floats. */
@@ -25,9 +27,8 @@
 #define SIGNAL_SP_WORD	   21
 #define SIGNAL_FRAME_BYTES 1024 /* the least that a frame and the red zone under it take */
 #define SIGNAL_ALIGN	   8	/* of the frame, modulo 16 */
-#define signal_signature(words)                            \
-	((words)[2] == 0 && ((words)[23] >> 1 & 1) == 1 && \
-	 ((words)[24] & 0xffff) == 0x33 /* user code segment */)
+/* No context to come back to, a flag that is always set, the user's code segment. */
+#define signal_mismatch(words) ((words)[2] | (~(words)[23] & 2) | (((words)[24] & 0xffff) ^ 0x33))
 #elif defined(__TARGET_ARCH_arm64)
 /* siginfo (16), struct ucontext: flags, link, stack (3), mask (16), fault address, x0 ... pstate.
  */
@@ -35,9 +36,10 @@
 #define SIGNAL_SP_WORD	   70
 #define SIGNAL_FRAME_BYTES 4096
 #define SIGNAL_ALIGN	   0
-#define signal_signature(words)                                              \
-	((words)[16] == 0 && (words)[17] == 0 && ((words)[72] & 0xf) == 0 && \
-	 ((words)[74] & 0xffffffff) == 0x46508001 /* the first record: floats */)
+/* No flags, no context to come back to, from user mode; the record of floats is the first. */
+#define signal_mismatch(words)                             \
+	((words)[16] | (words)[17] | ((words)[72] & 0xf) | \
+	 (((words)[74] & 0xffffffff) ^ 0x46508001))
 #else
 #error "memtop knows the signal frames of x86-64 and arm64"
 #endif
@@ -51,12 +53,12 @@ enum signal_answer {
 /* Reads from `from` into the thread's window, to the page's end at least; gives the words read. */
 static __always_inline u32 signal_read(struct abi_thread *thread, u64 from, u64 bytes)
 {
-	if (bytes > ABI_WINDOW_WORDS * 8)
-		bytes = ABI_WINDOW_WORDS * 8;
+	if (bytes > SIGNAL_WINDOW_WORDS * 8)
+		bytes = SIGNAL_WINDOW_WORDS * 8;
 	if (!bpf_probe_read_user(thread->window, bytes, (void *)from))
 		return bytes / 8;
 	bytes = 4096 - (from & 4095);
-	if (bytes > ABI_WINDOW_WORDS * 8 ||
+	if (bytes > SIGNAL_WINDOW_WORDS * 8 ||
 	    bpf_probe_read_user(thread->window, bytes, (void *)from))
 		return 0;
 	return bytes / 8;
@@ -76,12 +78,12 @@ __noinline u64 signal_search(u32 index, u64 from, u64 outer_sp)
 	count = signal_read(thread, from, outer_sp - from);
 	if (count < SIGNAL_WORDS)
 		return 0;
-	for (u32 i = 0; i <= ABI_WINDOW_WORDS - SIGNAL_WORDS; i += 2) {
+	for (u32 i = 0; i <= SIGNAL_WINDOW_WORDS - SIGNAL_WORDS; i += 2) {
 		const u64 *words = &thread->window[i];
 
 		if (i + SIGNAL_WORDS > count)
 			break;
-		if (signal_signature(words) && words[SIGNAL_SP_WORD] > from + i * 8 &&
+		if (!signal_mismatch(words) && words[SIGNAL_SP_WORD] > from + i * 8 &&
 		    words[SIGNAL_SP_WORD] <= outer_sp + 8)
 			return 1;
 	}

@@ -48,7 +48,7 @@
 UNWIND_ARRAY(unwind_rows, struct unwind_row, 1);
 UNWIND_ARRAY(unwind_blocks, struct unwind_block, 1);
 UNWIND_ARRAY(unwind_mappings, struct unwind_mapping, 2 * UNWIND_MAX_MAPPINGS);
-UNWIND_ARRAY(unwind_wanted, u64, UNWIND_MAX_TABLES);
+UNWIND_ARRAY(unwind_wanted, u64, UNWIND_MAX_TABLES + 1);
 UNWIND_ARRAY(unwind_states, struct unwind_state, 1);
 UNWIND_ARRAY(unwind_caches, struct unwind_cache, 1);
 
@@ -131,18 +131,24 @@ static __always_inline u32 table_rule(const struct unwind_mapping *mapping, u64 
 	return row ? row->rule & RULE_MASK : UNWIND_NONE;
 }
 
-static __always_inline u64 mapping_rule(const struct unwind_mapping *mapping, u64 address)
+static __always_inline void want(u32 index)
 {
-	u32 wanted;
-	u64 *count;
+	u64 *count = bpf_map_lookup_elem(&unwind_wanted, &index);
 
-	if (mapping->flags & UNWIND_MAPPING_READY)
-		return table_rule(mapping, address - mapping->base);
-	wanted = mapping->wanted;
-	count = bpf_map_lookup_elem(&unwind_wanted, &wanted);
 	if (count)
 		__sync_fetch_and_add(count, 1);
-	return RULE_PENDING;
+}
+
+static __always_inline u64 mapping_rule(const struct unwind_mapping *mapping, u64 address)
+{
+	u32 wanted = UNWIND_UNMAPPED;
+
+	if (mapping && mapping->flags & UNWIND_MAPPING_READY)
+		return table_rule(mapping, address - mapping->base);
+	if (mapping)
+		wanted = mapping->wanted;
+	want(wanted);
+	return mapping ? RULE_PENDING : RULE_UNMAPPED;
 }
 
 /*
@@ -162,7 +168,7 @@ __noinline u64 unwind_look_up(u64 pc)
 		u32 half = generation & 1;
 		struct unwind_mapping *mapping =
 			mapping_find(pc - 1, half, read_once(state->counts[half]));
-		u64 rule = mapping ? mapping_rule(mapping, pc - 1) : RULE_UNMAPPED;
+		u64 rule = mapping_rule(mapping, pc - 1);
 
 		if (read_once(state->generation) != generation)
 			continue;

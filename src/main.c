@@ -23,10 +23,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ERROR_SIZE   512
-#define MAX_LISTED   64
-#define UNWIND_BYTES (256ull << 20) /* of unwind tables, at most */
-#define WAIT_NS	     100000000	    /* between looks for a program that is not there yet */
+#define ERROR_SIZE 512
+#define MAX_LISTED 64
+#define WAIT_NS	   100000000 /* between looks for a program that is not there yet */
 
 /* Exit code of a failed live_open(). */
 static int code_of(int err)
@@ -149,7 +148,7 @@ static int watch(const struct options *options, pid_t pid, pid_t launched)
 		.kernel = options->sides & 1u << SIDE_KERNEL,
 		.limit_bytes = options->limit_bytes,
 		.launched = launched,
-		.unwinder = table_unwinder_new(pid, UNWIND_BYTES),
+		.unwinder = table_unwinder_new(pid, options->unwind_bytes),
 	};
 	struct app_config config = {
 		.options = options, .out = stdout, .report = stderr, .launched = launched};

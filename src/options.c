@@ -20,14 +20,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_DELAY_S	 1.0
-#define DEFAULT_BUDGET	 10.0
-#define DEFAULT_TOP	 20
-#define MAX_DELAY_S	 3600.0
-#define MIN_DELAY_S	 0.1
-#define HELP_TEXT_COLUMN 26
-#define ALL_SIDES	 ((1u << SIDE_COUNT) - 1)
-#define LONG_ONLY	 256 /* getopt values of options without a letter start here */
+#define DEFAULT_DELAY_S	     1.0
+#define DEFAULT_BUDGET	     10.0
+#define DEFAULT_TOP	     20
+#define DEFAULT_UNWIND_BYTES (256ull << 20)
+#define MAX_DELAY_S	     3600.0
+#define MIN_DELAY_S	     0.1
+#define HELP_TEXT_COLUMN     26
+#define ALL_SIDES	     ((1u << SIDE_COUNT) - 1)
+#define LONG_ONLY	     256 /* getopt values of options without a letter start here */
 
 struct reason {
 	char *text;
@@ -303,6 +304,14 @@ static int take_limit(struct options *options, const char *argument, struct reas
 	return 0;
 }
 
+static int take_unwind_memory(struct options *options, const char *argument, struct reason *reason)
+{
+	if (!parse_bytes(argument, &options->unwind_bytes) || !options->unwind_bytes)
+		return refuse(reason, "--unwind-memory %s: not a size (bytes, or with K, M, G)",
+			      argument);
+	return 0;
+}
+
 static int take_debug_dir(struct options *options, const char *argument, struct reason *reason)
 {
 	if (!*argument)
@@ -371,6 +380,10 @@ static const struct option_row rows[] = {
 	 "between ticks, 0.1 to 3600, fractions too [1]", NULL, false},
 	{"limit", 0, "BYTES", GROUP_WATCH, take_limit,
 	 "forecast against this limit as well (K, M, G)", NULL, false},
+	{"unwind-memory", 0, "BYTES", GROUP_WATCH, take_unwind_memory,
+	 "at most so much for tables to walk stacks by\n"
+	 "(K, M, G) [256M]",
+	 NULL, false},
 	{"debug-dir", 0, "DIR", GROUP_WATCH, take_debug_dir,
 	 "look for debug information here first", "@directory", false},
 
@@ -539,6 +552,7 @@ int options_parse(int argc, char **argv, struct options *ret, char *error, size_
 	*ret = (struct options){
 		.level = LEVEL_AUTO,
 		.budget_percent = DEFAULT_BUDGET,
+		.unwind_bytes = DEFAULT_UNWIND_BYTES,
 		.delay_s = DEFAULT_DELAY_S,
 		.sides = ALL_SIDES,
 		.sort = SORT_DELTA,

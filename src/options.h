@@ -36,6 +36,7 @@ struct options {
 	enum level level;
 	double budget_percent; /* NAN = none */
 	uint64_t limit_bytes;  /* 0 = none */
+	uint64_t unwind_bytes; /* of unwind tables, at most */
 	const char *debug_dir; /* NULL = the usual ones */
 	double delay_s;
 	bool batch;

@@ -94,6 +94,20 @@ static void cost_text(const struct draw *draw, struct piece *cost, struct piece 
 			 roomy ? " of its time" : "");
 }
 
+/* How far stacks can be believed to be whole; nothing where all are. */
+static void stacks_text(const struct picture *picture, struct piece *ret)
+{
+	char number[FORMAT_SIZE];
+
+	ret->style = STYLE_WARNING;
+	if (picture->unwind.tables_refused)
+		snprintf(ret->text, sizeof(ret->text), "%u unwind tables refused",
+			 picture->unwind.tables_refused);
+	else if (picture->truncated_percent > 0)
+		snprintf(ret->text, sizeof(ret->text), "stacks cut %s",
+			 format_percent(number, picture->truncated_percent));
+}
+
 static void draw_identity(const struct draw *draw)
 {
 	const struct picture *picture = draw->picture;
@@ -108,6 +122,8 @@ static void draw_identity(const struct draw *draw)
 		{.before = dot, .rank = 3},
 		{.before = wide ? ", " : " ", .rank = 4},
 		{.before = dot, .rank = 6},
+		{.before = dot, .rank = 5},
+		{.before = dot, .rank = 3},
 		{.before = dot, .rank = 2},
 		{.before = dot, .rank = 1},
 	};
@@ -124,9 +140,10 @@ static void draw_identity(const struct draw *draw)
 	if (!isnan(picture->names_percent) && wide && !draw_names_below(draw))
 		snprintf(pieces[7].text, sizeof(pieces[7].text), "names %s",
 			 format_percent(number, picture->names_percent));
-	snprintf(pieces[8].text, sizeof(pieces[8].text), "lost %s", format_count(number, lost));
-	pieces[8].style = lost ? STYLE_WARNING : STYLE_NORMAL;
-	format_clock(pieces[9].text, picture->time_unix_ns);
+	stacks_text(picture, &pieces[8]);
+	snprintf(pieces[9].text, sizeof(pieces[9].text), "lost %s", format_count(number, lost));
+	pieces[9].style = lost ? STYLE_WARNING : STYLE_NORMAL;
+	format_clock(pieces[10].text, picture->time_unix_ns);
 	draw_pieces(draw->canvas, 0, 0, draw->canvas->columns, pieces,
 		    sizeof(pieces) / sizeof(pieces[0]));
 }

@@ -74,6 +74,7 @@ enum abi_loss {
 /* abi_site.flags */
 enum abi_site_flag {
 	ABI_SITE_TRUNCATED = 1u << 0,
+	ABI_SITE_CLOSED = 1u << 1, /* by user space: a frame's code went away; takes no more */
 	ABI_SITE_READY = 1u << 31, /* frames are complete; set last */
 };
 

@@ -89,8 +89,9 @@ struct unwind_block {
 };
 
 enum unwind_limit {
-	UNWIND_MAX_MAPPINGS = 8192, /* a power of two */
-	UNWIND_MAX_TABLES = 4096,   /* a power of two */
+	UNWIND_MAX_MAPPINGS = 8192,	     /* a power of two */
+	UNWIND_MAX_TABLES = 4096,	     /* a power of two */
+	UNWIND_UNMAPPED = UNWIND_MAX_TABLES, /* element of unwind_wanted: code in no mapping */
 	UNWIND_CACHE_ENTRIES = 65536,
 };
 

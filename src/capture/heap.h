@@ -49,6 +49,12 @@ void heap_thread_ids(const struct heap *heap, uint32_t *ret); /* an element for 
 void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t *tids,
 			  size_t count);
 
+/*
+ * Takes the breakpoints out of processes that the target forked: they have copies of its pages, and
+ * would pay for each hit although no program runs for them. 0 or -errno.
+ */
+int heap_release_children(struct heap *heap);
+
 /* How often the kernel skipped a program, and what the programs took, since they were loaded. */
 struct heap_statistics {
 	uint64_t allocating_runs, freeing_runs; /* counted while run time is measured */

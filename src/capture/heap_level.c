@@ -4,6 +4,7 @@
 #include "capture/allocators.h"
 #include "capture/cgroup.h"
 #include "util/alloc.h"
+#include "util/cleanup.h"
 #include "util/vec.h"
 
 #include <dirent.h>
@@ -253,7 +254,50 @@ static int compare_tids(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void reclaim_threads(struct heap_level *level)
+/* Adds what a file holds to a hash (FNV-1a). */
+static uint64_t hash_file(const char *path, uint64_t hash)
+{
+	_cleanup_fclose_ FILE *file = fopen(path, "re");
+	int byte;
+
+	while (file && (byte = getc(file)) != EOF)
+		hash = (hash ^ byte) * 1099511628211u;
+	return hash;
+}
+
+/* Page faults of children that were waited for: grows when one was there and is gone. */
+static uint64_t faults_of_the_dead(pid_t pid)
+{
+	_cleanup_fclose_ FILE *file = NULL;
+	char path[64], line[1024] = "";
+	unsigned long faults = 0;
+	const char *fields;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	if (!file || !fgets(line, sizeof(line), file))
+		return 0;
+	fields = strrchr(line, ')');
+	if (!fields || sscanf(fields, ") %*c %*d %*d %*d %*d %*d %*u %*u %lu", &faults) != 1)
+		return 0;
+	return faults;
+}
+
+static void release_children(struct heap_level *level, const pid_t *tids, size_t count)
+{
+	uint64_t hash = faults_of_the_dead(level->pid) + 1469598103934665603u;
+	char path[96];
+
+	for (size_t i = 0; i < count; i++) {
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/children", level->pid, tids[i]);
+		hash = hash_file(path, hash);
+	}
+	if (hash != level->children)
+		heap_release_children(level->heap);
+	level->children = hash;
+}
+
+static void look_at_threads(struct heap_level *level)
 {
 	uint32_t *before = xcalloc(heap_ledger(level->heap)->sizes.threads, sizeof(*before));
 	VEC(pid_t) tids = {0};
@@ -272,6 +316,7 @@ static void reclaim_threads(struct heap_level *level)
 	closedir(tasks);
 	qsort(tids.data, tids.count, sizeof(*tids.data), compare_tids);
 	heap_reclaim_threads(level->heap, before, tids.data, tids.count);
+	release_children(level, tids.data, tids.count);
 	vec_deinit(&tids);
 out:
 	free(before);
@@ -284,7 +329,7 @@ void heap_level_update(struct heap_level *level, const struct procmaps *maps)
 	for (size_t i = 0; i < maps->count; i++)
 		if (!strcmp(maps->data[i].path, "[uprobes]"))
 			heap_set_trampoline(level->heap, maps->data[i].start);
-	reclaim_threads(level);
+	look_at_threads(level);
 }
 
 void heap_level_losses(const struct heap_level *level, uint64_t losses[ABI_LOSS_COUNT])

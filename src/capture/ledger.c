@@ -155,6 +155,14 @@ unsigned ledger_site_slot(const struct ledger *ledger, size_t index)
 	return slot < ledger->sizes.sites ? slot : 0;
 }
 
+void ledger_site_set_closed(struct ledger *ledger, unsigned slot, bool closed)
+{
+	if (closed)
+		__atomic_fetch_or(&ledger->sites[slot].flags, ABI_SITE_CLOSED, __ATOMIC_ACQ_REL);
+	else
+		__atomic_fetch_and(&ledger->sites[slot].flags, ~ABI_SITE_CLOSED, __ATOMIC_ACQ_REL);
+}
+
 static void load_totals(const struct abi_totals *from, struct totals *ret)
 {
 	ret->freed_bytes = __atomic_load_n(&from->freed_bytes, __ATOMIC_ACQUIRE);

@@ -53,6 +53,9 @@ size_t ledger_site_count(const struct ledger *ledger);
 /* Slot of the index-th site, 0 if it is not written down yet. */
 unsigned ledger_site_slot(const struct ledger *ledger, size_t index);
 
+/* A closed site keeps its blocks and takes no more: its stack makes a new one. */
+void ledger_site_set_closed(struct ledger *ledger, unsigned slot, bool closed);
+
 /* Totals of a slot: freed is loaded before allocated, so live is never negative. */
 void ledger_totals(const struct ledger *ledger, unsigned slot, struct totals *ret);
 void ledger_cohorts(const struct ledger *ledger, unsigned slot, uint64_t now_ns,

@@ -4,6 +4,7 @@
 #include "capture/cgroup.h"
 #include "capture/heap_level.h"
 #include "capture/kernel.h"
+#include "capture/kernel_modules.h"
 #include "capture/lifetime.h"
 #include "capture/memory.h"
 #include "capture/procmaps.h"
@@ -44,7 +45,10 @@ struct live {
 	struct charge_reader *charge;
 	struct memory_reader *memory;
 	struct modules *modules;
+	struct modules *shown; /* their copy as of the last read, for snapshots */
 	uint64_t modules_ns;
+	uint64_t unmapped; /* unwinder_ops.unmapped() at the last look */
+	bool in_vain;	   /* looking because it rose found nothing */
 	struct target_identity identity;
 	struct target_state target;
 
@@ -88,18 +92,42 @@ static void give_reason(struct live *live, const char *format, ...)
 	va_end(arguments);
 }
 
-static void update_modules(struct live *live, uint64_t now_ns)
+/* Returns how much changed. Sites are closed before walks see other code at their addresses. */
+static int update_modules(struct live *live, uint64_t now_ns)
 {
 	struct procmaps maps;
+	int changes;
 
 	live->modules_ns = now_ns;
 	if (procmaps_read(live->options.pid, &maps))
-		return;
-	procmaps_update_modules(live->modules, &maps, live->options.pid, now_ns);
+		return 0;
+	changes = procmaps_update_modules(live->modules, &maps, live->options.pid, now_ns);
+	if (changes && live->heap.heap)
+		sites_follow(&live->sites, heap_ledger(live->heap.heap), live->modules, now_ns);
 	if (live->options.unwinder)
 		live->options.unwinder->ops->update(live->options.unwinder, live->modules);
 	heap_level_update(&live->heap, &maps);
 	procmaps_deinit(&maps);
+	return changes;
+}
+
+/*
+ * Every 300 ms, and at once when a walk met code that no mapping has. Where that found nothing new
+ * (code of a JIT compiler), not again until something changes.
+ */
+static void follow_modules(struct live *live, uint64_t now_ns)
+{
+	struct unwinder *unwinder = live->options.unwinder;
+	uint64_t unmapped = unwinder ? unwinder->ops->unmapped(unwinder) : 0;
+	bool due = now_ns - live->modules_ns >= MODULES_NS;
+	bool met = unmapped != live->unmapped && !live->in_vain;
+
+	live->unmapped = unmapped;
+	if (due || met) {
+		int changes = update_modules(live, now_ns);
+
+		live->in_vain = changes ? false : live->in_vain || met;
+	}
 }
 
 /* The last word of a book: totals as they stand, losses kept. */
@@ -169,8 +197,7 @@ static void look(struct live *live)
 		ledger_tick(heap_ledger(live->heap.heap), now_ns);
 	if (live->kernel)
 		ledger_tick(kernel_side_ledger(live->kernel), now_ns);
-	if (now_ns - live->modules_ns >= MODULES_NS)
-		update_modules(live, now_ns);
+	follow_modules(live, now_ns);
 	if (live->heap.heap && live->options.unwinder)
 		live->options.unwinder->ops->work(live->options.unwinder, COMPILE_MS);
 }
@@ -235,6 +262,8 @@ static void read_sites(struct live *live, uint64_t now_ns)
 			      NULL, now_ns);
 	if (!live->kernel)
 		return;
+	if (ledger_site_count(kernel_side_ledger(live->kernel)) > live->sites.seen[SIDE_KERNEL])
+		kernel_modules_update(live->modules, "", now_ns);
 	kernel_side_describe(live->kernel, &describe);
 	sites_refresh(&live->sites, kernel_side_ledger(live->kernel), SIDE_KERNEL, live->modules,
 		      &describe, now_ns);
@@ -267,8 +296,11 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 		live->heap.heap ? heap_ledger(live->heap.heap)->counters->before_attach_frees :
 				  live->before_attach_frees;
 	ret->side_known[SIDE_USER] = live->heap.heap != NULL;
+	if (live->heap.heap && live->options.unwinder)
+		live->options.unwinder->ops->status(live->options.unwinder, &ret->unwind);
 	ret->side_known[SIDE_KERNEL] = live->kernel != NULL;
-	ret->modules = live->modules;
+	modules_follow(live->shown, live->modules);
+	ret->modules = live->shown;
 	ret->site_count = live->sites.samples.count;
 	ret->sites = live->sites.samples.data;
 }
@@ -423,6 +455,7 @@ static void live_close(struct source *source)
 	charge_close(live->charge);
 	lifetime_close(live->lifetime);
 	modules_free(live->modules);
+	modules_free(live->shown);
 	pthread_mutex_destroy(&live->lock);
 	free(live);
 }
@@ -469,6 +502,7 @@ int live_open(const struct live_options *options, struct source **ret, char *err
 	sites_init(&live->sites);
 	heap_level_init(&live->heap, options->pid, options->budget_percent, options->unwinder);
 	live->modules = modules_new();
+	live->shown = modules_new();
 	status = open_target(live, error, size);
 	if (status)
 		goto failed;

@@ -15,6 +15,7 @@ libcapture_a_SOURCES = \
 	src/capture/kernel_exercise.c src/capture/kernel_exercise.h \
 	src/capture/kernel_facts.c src/capture/kernel_facts.h \
 	src/capture/kernel_matching.c src/capture/kernel_matching.h \
+	src/capture/kernel_modules.c src/capture/kernel_modules.h \
 	src/capture/launch.c src/capture/launch.h \
 	src/capture/ledger.c src/capture/ledger.h \
 	src/capture/lifetime.c src/capture/lifetime.h \

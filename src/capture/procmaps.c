@@ -8,6 +8,7 @@
 #include "capture/procmaps.h"
 
 #include "capture/elfimage.h"
+#include "capture/kernel_modules.h"
 #include "capture/procfs.h"
 #include "util/alloc.h"
 #include "util/cleanup.h"
@@ -296,7 +297,7 @@ int procmaps_update_modules(struct modules *modules, const struct procmaps *maps
 	for (size_t i = 0; i < before; i++) {
 		const struct module *row = modules_get(modules, i);
 
-		if (row->to_ns != UINT64_MAX)
+		if (row->to_ns != UINT64_MAX || row->start >= KERNEL_MODULES_FROM)
 			continue;
 		mapping = procmaps_find(maps, row->start);
 		if (mapping && is_module(mapping) && mapping->start == row->start &&

@@ -20,6 +20,7 @@ void sites_clear(struct sites *sites)
 	sites->samples.count = sites->origins.count = 0;
 	memset(sites->seen, 0, sizeof(sites->seen));
 	memset(sites->unknown, 0, sizeof(sites->unknown));
+	sites->moments.count = 0;
 }
 
 void sites_deinit(struct sites *sites)
@@ -27,6 +28,7 @@ void sites_deinit(struct sites *sites)
 	sites_clear(sites);
 	vec_deinit(&sites->samples);
 	vec_deinit(&sites->origins);
+	vec_deinit(&sites->moments);
 	strpool_free(sites->strings);
 }
 
@@ -44,6 +46,41 @@ static struct site_info *info_new(const struct abi_site *site)
 	if (site->flags & ABI_SITE_TRUNCATED)
 		info->flags |= SITE_TRUNCATED;
 	return info;
+}
+
+/* A return address may be one past its function's end, so it is its call that is looked for. */
+static const struct module *module_of(const struct modules *modules, uint64_t frame, uint64_t time)
+{
+	return modules_find(modules, frame - 1, time);
+}
+
+static unsigned unknown_frames(const struct abi_site *site, const struct modules *modules,
+			       uint64_t time_ns)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < site->nframes && i < ABI_MAX_FRAMES; i++)
+		count += !module_of(modules, site->frames[i], time_ns);
+	return count;
+}
+
+/*
+ * When the index-th site of the user's ledger was made, as near as its names need: before the first
+ * moment that it was there for. Code that came at that moment was there before it was noticed, so
+ * the time that knows more frames is taken.
+ */
+static uint64_t born_ns(const struct sites *sites, const struct abi_site *site, size_t index,
+			const struct modules *modules, uint64_t now_ns)
+{
+	const struct site_moment *moment;
+
+	vec_for_each(moment, &sites->moments)
+		if (index < moment->sites)
+			return unknown_frames(site, modules, now_ns) <
+					       unknown_frames(site, modules, moment->time_ns - 1) ?
+				       now_ns :
+				       moment->time_ns - 1;
+	return now_ns;
 }
 
 static void add(struct sites *sites, const struct ledger *ledger, enum side side, unsigned slot,
@@ -85,12 +122,92 @@ void sites_refresh(struct sites *sites, const struct ledger *ledger, enum side s
 
 		if (!slot)
 			break; /* being written this moment; next time */
-		add(sites, ledger, side, slot, modules, describe, now_ns);
+		add(sites, ledger, side, slot, modules, describe,
+		    side == SIDE_USER ? born_ns(sites, &ledger->sites[slot], sites->seen[side],
+						modules, now_ns) :
+					now_ns);
 	}
+	while (side == SIDE_USER && sites->moments.count &&
+	       sites->moments.data[sites->moments.count - 1].sites <= sites->seen[side])
+		sites->moments.count--;
 	for (size_t i = 0; i < sites->samples.count; i++) {
 		const struct site_origin *origin = &sites->origins.data[i];
 
 		if (origin->side == side)
 			ledger_totals(ledger, origin->slot, &sites->samples.data[i].totals);
+	}
+}
+
+static bool frame_went(const struct modules *modules, uint64_t frame, uint64_t now_ns)
+{
+	const struct module *module = module_of(modules, frame, now_ns - 1);
+
+	return module && module->to_ns == now_ns;
+}
+
+static bool same_code(const struct module *a, const struct module *b)
+{
+	if (a == b)
+		return true;
+	if (!a || !b || a->bias != b->bias)
+		return false;
+	if (a->build_id_size || b->build_id_size)
+		return a->build_id_size == b->build_id_size &&
+		       !memcmp(a->build_id, b->build_id, a->build_id_size);
+	return a->device == b->device && a->inode == b->inode && a->inode;
+}
+
+static bool code_is_back(const struct modules *modules, const struct site_info *info,
+			 uint64_t now_ns)
+{
+	for (unsigned i = 0; i < info->nframes; i++)
+		if (!same_code(module_of(modules, info->addresses[i], info->born_ns),
+			       module_of(modules, info->addresses[i], now_ns)))
+			return false;
+	return true;
+}
+
+static bool close_sites(struct ledger *ledger, const struct modules *modules, size_t count,
+			uint64_t now_ns)
+{
+	bool closed = false;
+
+	for (size_t index = 0; index < count; index++) {
+		unsigned slot = ledger_site_slot(ledger, index);
+		const struct abi_site *site = &ledger->sites[slot];
+
+		for (unsigned i = 0; slot && i < site->nframes && i < ABI_MAX_FRAMES; i++) {
+			if (!frame_went(modules, site->frames[i], now_ns))
+				continue;
+			ledger_site_set_closed(ledger, slot, true);
+			closed = true;
+			break;
+		}
+	}
+	return closed;
+}
+
+static bool anything_went(const struct modules *modules, uint64_t now_ns)
+{
+	for (size_t i = 0; i < modules_count(modules); i++)
+		if (modules_get(modules, i)->to_ns == now_ns)
+			return true;
+	return false;
+}
+
+void sites_follow(struct sites *sites, struct ledger *ledger, const struct modules *modules,
+		  uint64_t now_ns)
+{
+	size_t count = ledger_site_count(ledger);
+
+	if (anything_went(modules, now_ns) && close_sites(ledger, modules, count, now_ns))
+		*vec_push(&sites->moments) = (struct site_moment){now_ns, count};
+	for (size_t i = 0; i < sites->samples.count; i++) {
+		const struct site_origin *origin = &sites->origins.data[i];
+
+		if (origin->side == SIDE_USER &&
+		    ledger->sites[origin->slot].flags & ABI_SITE_CLOSED &&
+		    code_is_back(modules, sites->samples.data[i].info, now_ns))
+			ledger_site_set_closed(ledger, origin->slot, false);
 	}
 }

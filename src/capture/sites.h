@@ -17,12 +17,19 @@ struct site_origin {
 	unsigned slot;
 };
 
+/* A moment when code went away, and how many sites a ledger had by then. */
+struct site_moment {
+	uint64_t time_ns;
+	size_t sites;
+};
+
 struct sites {
 	VEC(struct site_sample) samples;
 	VEC(struct site_origin) origins;
-	uint32_t last_id;	  /* rises over generations */
-	size_t seen[SIDE_COUNT];  /* sites of each ledger that are known already */
-	bool unknown[SIDE_COUNT]; /* the unknown site is among them */
+	uint32_t last_id;		 /* rises over generations */
+	size_t seen[SIDE_COUNT];	 /* sites of each ledger that are known already */
+	bool unknown[SIDE_COUNT];	 /* the unknown site is among them */
+	VEC(struct site_moment) moments; /* of the user side; those that unseen sites may need */
 	struct strpool *strings;
 };
 
@@ -42,5 +49,14 @@ void sites_deinit(struct sites *sites);
 void sites_refresh(struct sites *sites, const struct ledger *ledger, enum side side,
 		   const struct modules *modules, const struct sites_describe *describe,
 		   uint64_t now_ns);
+
+/*
+ * Code of the target went away or came at `now_ns`, the time that `modules` gave it; call it before
+ * the walks are told. Closes the user sites that have frames in what went, opens again those whose
+ * code is back as it was, and keeps the time of sites that were not seen until now: their frames
+ * are those of before.
+ */
+void sites_follow(struct sites *sites, struct ledger *ledger, const struct modules *modules,
+		  uint64_t now_ns);
 
 #endif

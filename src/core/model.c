@@ -466,6 +466,23 @@ static void forecast_update(struct model *model)
 		forecast_make(minute, minutes, recent, recents, picture->floor_bytes_per_s);
 }
 
+/* The share of the user side's allocations whose stack ends before its outermost frame. */
+static double truncated_percent(const struct snapshot *snapshot)
+{
+	uint64_t all = 0, truncated = 0;
+
+	for (size_t i = 0; i < snapshot->site_count; i++) {
+		const struct site_sample *site = &snapshot->sites[i];
+
+		if (site->info->side != SIDE_USER)
+			continue;
+		all += site->totals.allocated_blocks;
+		if (site->info->flags & SITE_TRUNCATED)
+			truncated += site->totals.allocated_blocks;
+	}
+	return all ? 100.0 * (double)truncated / (double)all : NAN;
+}
+
 static void picture_take(struct model *model, const struct snapshot *snapshot)
 {
 	struct picture *picture = &model->picture;
@@ -492,6 +509,8 @@ static void picture_take(struct model *model, const struct snapshot *snapshot)
 	picture->overhead = snapshot->overhead;
 	memcpy(picture->losses, snapshot->losses, sizeof(picture->losses));
 	picture->losses_total = losses_total(snapshot->losses);
+	picture->unwind = snapshot->unwind;
+	picture->truncated_percent = truncated_percent(snapshot);
 	picture->floor_bytes_per_s = verdict_floor(snapshot->memory.rss_bytes);
 	picture->names_percent = model->names_percent;
 	picture->modules = snapshot->modules;

@@ -131,6 +131,18 @@ void modules_remove(struct modules *modules, uint32_t id, uint64_t now_ns)
 		close_live(modules, i - 1, now_ns);
 }
 
+void modules_follow(struct modules *copy, const struct modules *modules)
+{
+	for (size_t i = 0; i < copy->rows.count; i++) {
+		const struct module *row = modules->rows.data[i];
+
+		if (row->to_ns != copy->rows.data[i]->to_ns)
+			modules_remove(copy, row->id, row->to_ns);
+	}
+	for (size_t i = copy->rows.count; i < modules->rows.count; i++)
+		modules_add(copy, modules->rows.data[i]);
+}
+
 size_t modules_count(const struct modules *modules)
 {
 	return modules->rows.count;

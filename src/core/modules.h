@@ -36,6 +36,12 @@ uint32_t modules_add(struct modules *modules, const struct module *module);
 /* The mapping `id` went away at `now_ns`. */
 void modules_remove(struct modules *modules, uint32_t id, uint64_t now_ns);
 
+/*
+ * Brings a copy in step with the modules it copies (it started empty and has no other rows): for
+ * a reader in another thread than the one that adds.
+ */
+void modules_follow(struct modules *copy, const struct modules *modules);
+
 size_t modules_count(const struct modules *modules);
 /* Rows in the order added; the pointer is valid until the modules are freed. */
 const struct module *modules_get(const struct modules *modules, size_t index);

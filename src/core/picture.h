@@ -123,6 +123,8 @@ struct picture {
 	struct side_stats sides[SIDE_COUNT];
 	uint64_t losses[ABI_LOSS_COUNT];
 	uint64_t losses_total;
+	struct unwinder_status unwind;
+	double truncated_percent;   /* of the user's allocations, by stack; NAN = none yet */
 	uint64_t floor_bytes_per_s; /* under which nothing is called growth */
 	double names_percent;	    /* share of frames named; NAN = not known; app fills it in */
 	struct mark mark;

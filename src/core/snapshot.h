@@ -8,6 +8,8 @@
 #ifndef MEMTOP_CORE_SNAPSHOT_H
 #define MEMTOP_CORE_SNAPSHOT_H
 
+#include "core/unwinder.h"
+
 #include <memtop/abi.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -147,7 +149,8 @@ struct snapshot {
 	struct overhead overhead;
 	uint64_t losses[ABI_LOSS_COUNT];
 	uint64_t before_attach_frees[SIDE_COUNT];
-	bool side_known[SIDE_COUNT]; /* the side is watched at this level */
+	bool side_known[SIDE_COUNT];   /* the side is watched at this level */
+	struct unwinder_status unwind; /* all 0 where stacks are not walked */
 	const struct modules *modules;
 	size_t site_count; /* append-only within a generation: index i stays the same site */
 	const struct site_sample *sites;

@@ -29,6 +29,8 @@ struct unwinder_ops {
 	int (*adopt)(struct unwinder *unwinder, struct bpf_object *object);
 	/* Compiles, what is missed most first, for about so long; returns how many are left. */
 	unsigned (*work)(struct unwinder *unwinder, unsigned milliseconds);
+	/* How often walks met code that was in no mapping; rises when something was mapped. */
+	uint64_t (*unmapped)(const struct unwinder *unwinder);
 	void (*status)(const struct unwinder *unwinder, struct unwinder_status *ret);
 	void (*close)(struct unwinder *unwinder);
 };

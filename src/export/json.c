@@ -204,6 +204,8 @@ static json_t *losses_object(const struct picture *picture)
 
 static json_t *overhead_object(const struct selection *selection)
 {
+	const struct picture *picture = selection->picture;
+	const struct unwinder_status *unwind = &picture->unwind;
 	const struct overhead *overhead = &selection->picture->overhead;
 	json_t *object = json_object();
 
@@ -214,6 +216,12 @@ static json_t *overhead_object(const struct selection *selection)
 	put_real(object, "names_percent", selection->names_percent);
 	put_real(object, "self_cpu_percent", overhead->self_cpu_percent);
 	put_count(object, "self_rss_bytes", overhead->self_rss_bytes);
+	put_real(object, "truncated_percent", picture->truncated_percent);
+	put_known(object, "unwind_bytes", unwind->bytes, picture->sides[SIDE_USER].known);
+	put_known(object, "unwind_tables_pending", unwind->tables_pending,
+		  picture->sides[SIDE_USER].known);
+	put_known(object, "unwind_tables_refused", unwind->tables_refused,
+		  picture->sides[SIDE_USER].known);
 	return object;
 }
 

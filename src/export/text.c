@@ -214,6 +214,22 @@ static void write_losses(FILE *out, const struct picture *picture, unsigned widt
 		write_line(out, &line, width);
 }
 
+static void write_stacks(FILE *out, const struct picture *picture, unsigned width)
+{
+	const struct unwinder_status *unwind = &picture->unwind;
+	char percent[FORMAT_SIZE];
+	struct line line = {0};
+
+	if (picture->truncated_percent > 0)
+		add(&line, "stacks cut short %s",
+		    format_percent(percent, picture->truncated_percent));
+	if (unwind->tables_refused)
+		add(&line, "%sunwind tables refused for %u modules (--unwind-memory)",
+		    line.length ? "; " : "", unwind->tables_refused);
+	if (line.length)
+		write_line(out, &line, width);
+}
+
 static void write_site(FILE *out, const struct selection *selection, const struct site_stats *site,
 		       unsigned width)
 {
@@ -252,6 +268,7 @@ int export_text(FILE *out, const struct selection *selection, unsigned width)
 	write_memory(out, selection->picture, width);
 	write_sides(out, selection->picture, width);
 	write_losses(out, selection->picture, width);
+	write_stacks(out, selection->picture, width);
 	if (selection->total) {
 		add(&line, "%-11s %8s %9s %10s %8s %7s %6s  %s", "VERDICT", "LIVE", "DELTA", "RATE",
 		    "BLOCKS", "KEPT", "OLDEST", "ALLOCATED BY ← CALLERS");

@@ -361,6 +361,13 @@ void publisher_publish(struct publisher *publisher)
 	reclaim(publisher);
 }
 
+uint64_t publisher_unmapped(const struct publisher *publisher)
+{
+	const uint64_t *wanted = publisher->memory[MAP_WANTED];
+
+	return wanted ? __atomic_load_n(&wanted[UNWIND_UNMAPPED], __ATOMIC_RELAXED) : 0;
+}
+
 void publisher_read_status(const struct publisher *publisher, struct publisher_status *ret)
 {
 	size_t count = publisher->mappings.count;

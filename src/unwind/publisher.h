@@ -54,6 +54,9 @@ unsigned publisher_step(struct publisher *publisher);
 /* Makes walks see all that was added, removed and compiled, at once. Cheap if there is nothing. */
 void publisher_publish(struct publisher *publisher);
 
+/* How often walks met code that was in no published mapping. */
+uint64_t publisher_unmapped(const struct publisher *publisher);
+
 void publisher_read_status(const struct publisher *publisher, struct publisher_status *ret);
 
 #endif

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define KERNEL_FROM (1ull << 63) /* not the target's */
+
 struct table_unwinder {
 	struct unwinder unwinder;
 	struct publisher *publisher;
@@ -34,7 +36,7 @@ static void update(struct unwinder *base, const struct modules *modules)
 	for (; unwinder->seen < count; unwinder->seen++) {
 		const struct module *module = modules_get(modules, unwinder->seen);
 
-		if (module->to_ns != UINT64_MAX)
+		if (module->to_ns != UINT64_MAX || module->start >= KERNEL_FROM)
 			continue;
 		publisher_add(unwinder->publisher, module);
 		*vec_push(&unwinder->mapped) = unwinder->seen;
@@ -86,6 +88,11 @@ static unsigned work(struct unwinder *base, unsigned milliseconds)
 	return left;
 }
 
+static uint64_t unmapped(const struct unwinder *base)
+{
+	return publisher_unmapped(((const struct table_unwinder *)base)->publisher);
+}
+
 static void status(const struct unwinder *base, struct unwinder_status *ret)
 {
 	struct publisher_status published;
@@ -112,6 +119,7 @@ static const struct unwinder_ops ops = {
 	.prepare = prepare,
 	.adopt = adopt,
 	.work = work,
+	.unmapped = unmapped,
 	.status = status,
 	.close = table_unwinder_close,
 };

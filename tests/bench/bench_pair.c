@@ -3,10 +3,11 @@
  * What a malloc and its free cost a target with memtop's programs, against bare traps: empty
  * programs at the same instructions, the least that any tracer by probes can cost.
  *
- * A child does the pairs and takes the time; variants take turns within each round, so that what
- * the machine does meanwhile hits all of them. Ratios are taken within a round; medians are over
- * rounds. The last columns are what the programs themselves take, from the kernel's run-time
- * statistics (which cost time of their own, so they are taken apart).
+ * A child does the pairs, in slices, and takes the time of the slice that is slower than only a
+ * quarter of them: what else runs on the machine hits the others. Variants take turns within each
+ * round; ratios are taken within a round; medians are over rounds. The last columns are what the
+ * programs themselves take, from the kernel's run-time statistics (which cost time of their own, so
+ * they are taken apart).
  *
  * usage: bench_pair [ROUNDS [PAIRS]]
  */
@@ -25,6 +26,7 @@
 
 #define MAX_ROUNDS  101
 #define LIVE_BLOCKS 1000000u
+#define SLICES	    40
 
 enum workload {
 	HOT_10,
@@ -70,10 +72,14 @@ __attribute__((noipa)) static void hot(unsigned pairs)
 
 __attribute__((noipa)) static unsigned deep(unsigned depth, unsigned pairs)
 {
+	unsigned frames = 1;
+
 	if (depth)
-		return deep(depth - 1, pairs) + 1;
-	hot(pairs);
-	return 1;
+		frames += deep(depth - 1, pairs);
+	else
+		hot(pairs);
+	__asm__ volatile("" : "+r"(frames)); /* keeps it from becoming a loop */
+	return frames;
 }
 
 __attribute__((noipa)) static void churn(unsigned pairs)
@@ -104,6 +110,29 @@ struct order {
 	unsigned workload, pairs;
 };
 
+static int compare(const void *a, const void *b)
+{
+	double difference = *(const double *)a - *(const double *)b;
+
+	return difference < 0 ? -1 : difference > 0;
+}
+
+/* Nanoseconds for a pair. */
+static double take_time(enum workload workload, unsigned pairs)
+{
+	double slices[SLICES];
+
+	work(workload, pairs / SLICES);
+	for (unsigned i = 0; i < SLICES; i++) {
+		uint64_t start = now_ns();
+
+		work(workload, pairs / SLICES);
+		slices[i] = (double)(now_ns() - start) / (pairs / SLICES);
+	}
+	qsort(slices, SLICES, sizeof(*slices), compare);
+	return slices[SLICES / 4];
+}
+
 /* Fills the live blocks only once they are watched. */
 static _Noreturn void be_target(int in, int out)
 {
@@ -111,16 +140,13 @@ static _Noreturn void be_target(int in, int out)
 
 	live = xcalloc(LIVE_BLOCKS, sizeof(*live));
 	while (read(in, &order, sizeof(order)) == sizeof(order)) {
-		uint64_t start;
+		double took;
 
 		if (order.workload == CHURN)
 			for (unsigned i = 0; i < LIVE_BLOCKS && !live[i]; i++)
 				live[i] = malloc(48);
-		work(order.workload, order.pairs / 20);
-		start = now_ns();
-		work(order.workload, order.pairs);
-		start = now_ns() - start;
-		if (write(out, &start, sizeof(start)) != sizeof(start))
+		took = take_time(order.workload, order.pairs);
+		if (write(out, &took, sizeof(took)) != sizeof(took))
 			break;
 	}
 	_exit(0);
@@ -152,12 +178,12 @@ static void start_target(struct target *target)
 static double order(const struct target *target, enum workload workload, unsigned pairs)
 {
 	struct order order = {.workload = workload, .pairs = pairs};
-	uint64_t took;
+	double took;
 
 	if (write(target->in, &order, sizeof(order)) != sizeof(order) ||
 	    read(target->out, &took, sizeof(took)) != sizeof(took))
 		die("the target has died");
-	return (double)took / pairs;
+	return took;
 }
 
 /* --- the variants */
@@ -196,7 +222,7 @@ struct bench {
 	int links[8];
 	size_t link_count;
 	double ns[WORKLOADS][VARIANTS][MAX_ROUNDS];
-	double program_ns[WORKLOADS][VARIANTS];
+	double program_ns[WORKLOADS][VARIANTS][MAX_ROUNDS];
 };
 
 static void find_points(struct bench *bench)
@@ -286,7 +312,7 @@ static void detach(struct bench *bench)
 	probes_detach(bench->links, &bench->link_count);
 }
 
-/* Nanoseconds in memtop's programs for a pair. */
+/* Nanoseconds in memtop's programs for a pair, the kernel's measuring of them included. */
 static double measure_programs(struct bench *bench, enum workload workload, unsigned pairs)
 {
 	struct heap_statistics before, after;
@@ -305,17 +331,10 @@ static void run_variant(struct bench *bench, enum variant variant, unsigned roun
 	attach(bench, variant);
 	for (unsigned i = 0; i < WORKLOADS; i++) {
 		bench->ns[i][variant][round] = order(&bench->target, i, pairs);
-		if (bench->heap && !round)
-			bench->program_ns[i][variant] = measure_programs(bench, i, pairs);
+		if (bench->heap)
+			bench->program_ns[i][variant][round] = measure_programs(bench, i, pairs);
 	}
 	detach(bench);
-}
-
-static int compare(const void *a, const void *b)
-{
-	double difference = *(const double *)a - *(const double *)b;
-
-	return difference < 0 ? -1 : difference > 0;
 }
 
 static double median(const double *numbers, unsigned count)
@@ -339,8 +358,8 @@ static void report(const struct bench *bench, unsigned rounds)
 				ratios[k] = bench->ns[i][j][k] / bench->ns[i][bare_of(j)][k];
 			printf("%-12s %-18s %10.0f %10.3f", workload_names[i], variant_names[j],
 			       median(bench->ns[i][j], rounds), median(ratios, rounds));
-			if (bench->program_ns[i][j] > 0)
-				printf(" %14.0f", bench->program_ns[i][j]);
+			if (bench->program_ns[i][j][0] > 0)
+				printf(" %14.0f", median(bench->program_ns[i][j], rounds));
 			putchar('\n');
 		}
 }
@@ -351,7 +370,7 @@ int main(int argc, char **argv)
 	unsigned pairs = argc > 2 ? strtoul(argv[2], NULL, 10) : 20000;
 	struct bench *bench = xcalloc(1, sizeof(*bench));
 
-	if (!rounds || rounds > MAX_ROUNDS || pairs < 100)
+	if (!rounds || rounds > MAX_ROUNDS || pairs < 10 * SLICES)
 		die("usage: bench_pair [ROUNDS [PAIRS]]");
 	start_target(&bench->target);
 	find_points(bench);

@@ -1,7 +1,13 @@
 # The whole program on real targets; these need root and BPF and fail without.
 dist_check_SCRIPTS += tests/bpf/test_books.py tests/bpf/test_harm.py
 TESTS += tests/bpf/test_books.py tests/bpf/test_harm.py
-EXTRA_DIST += tests/lib/batch.py tests/lib/tap.py tests/lib/target.py tests/lib/terminal.py
+dist_check_SCRIPTS += tests/bpf/test_modules.py tests/bpf/test_named.py tests/bpf/test_attach.py
+TESTS += tests/bpf/test_modules.py tests/bpf/test_named.py tests/bpf/test_attach.py
+bench-attach: all
+	$(AM_TESTS_ENVIRONMENT) ATTACH_MAPPINGS=300 ATTACH_MEGABYTES=200 ATTACH_SECONDS=1 \
+		$(PYTHON3) $(top_srcdir)/tests/bpf/test_attach.py
+.PHONY: bench-attach
+EXTRA_DIST += tests/lib/plugins.py tests/lib/batch.py tests/lib/tap.py tests/lib/target.py tests/lib/terminal.py
 
 # The heap book alone, with tables of any size and any kind of probes.
 check_PROGRAMS += tests/bpf/book_reader

@@ -3,6 +3,7 @@
 every site are equal, or what is missing is counted under the name of its loss."""
 
 import os
+import signal
 
 from books import (NONE, Book, Target, add, by_address, check_losses, check_table, compare,
                    foreign, own_sum)
@@ -192,6 +193,25 @@ def children_do_not_count(kind="session"):
     live_is_zero(*follow("children", ("held", "freed"), kind))
 
 
+def children_that_live_on(kind="session"):
+    """They are let go of: no breakpoint stays in their pages; those of the target stay."""
+    with Target("lasting_children") as target:
+        with Book(target.pid, "--kind", kind) as book:
+            children = target.until("forked")["children"]
+            try:
+                for child in children:
+                    wait_for(lambda pid=child: differing_text(pid) == 0,
+                             "the child's code is as it was", 5)
+                check(differing_text(target.pid) > 0, "the target's probes stand")
+                ledger = target.until("freed")
+                seen = book.read()
+                compare(seen, ledger)
+                live_is_zero(seen, ledger)
+            finally:
+                for child in children:
+                    os.kill(child, signal.SIGKILL)
+
+
 def library_in_the_place_of_another():
     live_is_zero(*follow("plugins", ("first", "second", "freed")))
 
@@ -344,7 +364,7 @@ if __name__ == "__main__":
          realloc_of_blocks_from_before, posix_memalign_that_fails, tiny_blocks,
          block_that_is_mapped, every_kind, attach_in_the_middle_of_churn, counters_do_not_wrap,
          many_live_blocks, table_of_blocks_too_small, table_of_sites_too_small, idle_threads,
-         children_do_not_count, library_in_the_place_of_another, threads_born_later,
+         children_do_not_count, children_that_live_on, library_in_the_place_of_another, threads_born_later,
          many_threads_and_paths, nested_calls_count_once, signals, signals_on_another_stack,
          calls_that_are_left, exceptions, table_of_threads_too_small,
          rounds_of_attach_and_detach, other_kinds_of_probes, other_allocators])

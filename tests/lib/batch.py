@@ -27,7 +27,8 @@ class Batch:
 
     def _read(self):
         for line in self.process.stdout:
-            self.ticks.put(json.loads(line))
+            if line.endswith("\n"):  # else cut short by the kill
+                self.ticks.put(json.loads(line))
         self.ticks.put(None)
 
     def __exit__(self, *_):

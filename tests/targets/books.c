@@ -7,14 +7,12 @@
 #include "books.h"
 
 #include <dlfcn.h>
-#include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define svc_align(kind, name, alignment, size)                                    \
@@ -50,21 +48,6 @@
 		block_;                                                                           \
 	})
 
-static unsigned next_random(unsigned *state)
-{
-	*state = *state * 1664525u + 1013904223u;
-	return *state >> 8;
-}
-
-static void free_all(void **blocks, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (blocks[i])
-			svc_free(blocks[i]);
-		blocks[i] = NULL;
-	}
-}
-
 /* --- 1: a realloc that fails leaves the block as it was */
 
 static void realloc_fails(void)
@@ -80,7 +63,7 @@ static void realloc_fails(void)
 		    ledger_call_reallocarray(blocks[i], SIZE_MAX / 2, 4, &address))
 			books_die("half of the address space was to be had");
 	books_stop("failed");
-	free_all(blocks, 100);
+	books_free_all(blocks, 100);
 	books_stop("freed");
 }
 
@@ -101,7 +84,7 @@ static void realloc_zero(void)
 		ledger_freed(&taken);
 	}
 	books_stop("reallocated");
-	free_all(blocks, 100);
+	books_free_all(blocks, 100);
 	books_stop("freed");
 }
 
@@ -111,7 +94,7 @@ static void realloc_zero(void)
 
 static SITE void grow_and_free(unsigned *state)
 {
-	size_t size = 16 + next_random(state) % 64;
+	size_t size = 16 + books_random(state) % 64;
 	char *block = svc_malloc(size);
 
 	for (unsigned step = 0; step < 6; step++) {
@@ -124,11 +107,11 @@ static SITE void grow_and_free(unsigned *state)
 
 static SITE void take_the_same_classes(unsigned *state, void **kept)
 {
-	void **slot = &kept[next_random(state) % 64];
+	void **slot = &kept[books_random(state) % 64];
 
 	if (*slot)
 		svc_free(*slot);
-	*slot = svc_malloc((16 + next_random(state) % 64) << next_random(state) % 7);
+	*slot = svc_malloc((16 + books_random(state) % 64) << books_random(state) % 7);
 }
 
 static void *realloc_thread(void *number)
@@ -144,7 +127,7 @@ static void *realloc_thread(void *number)
 				take_the_same_classes(&state, kept);
 	}
 	/* Half of what is kept stays live. */
-	free_all(kept, 32);
+	books_free_all(kept, 32);
 	return NULL;
 }
 
@@ -167,7 +150,7 @@ static void realloc_before(void)
 	for (size_t i = 0; i < 100; i++)
 		blocks[i] = svc_realloc(blocks[i], i % 2 ? 48 : 4096);
 	books_stop("reallocated");
-	free_all(blocks, 100);
+	books_free_all(blocks, 100);
 	books_stop("freed");
 }
 
@@ -222,13 +205,13 @@ static void tiny(void)
 	books_ready();
 	books_threads(2, tiny_thread);
 	books_stop("two");
-	free_all(tiny_blocks, TINY_BLOCKS * 2);
+	books_free_all(tiny_blocks, TINY_BLOCKS * 2);
 	books_threads(8, tiny_thread);
 	books_stop("eight");
-	free_all(tiny_blocks, TINY_BLOCKS * 8);
+	books_free_all(tiny_blocks, TINY_BLOCKS * 8);
 	books_threads(8, tiny_sizes_thread);
 	books_stop("sizes");
-	free_all(tiny_blocks, TINY_BLOCKS * 8);
+	books_free_all(tiny_blocks, TINY_BLOCKS * 8);
 	books_stop("freed");
 }
 
@@ -308,7 +291,7 @@ static void every_kind(void)
 		blocks[8] = svc_reallocarray(blocks[8], 50, 11);
 		if (i + 1 == KIND_ROUNDS)
 			books_stop("held");
-		free_all(blocks, 9);
+		books_free_all(blocks, 9);
 	}
 	every_kind_of_libc();
 	books_stop("freed");
@@ -324,16 +307,16 @@ static pthread_barrier_t churn_barrier;
 
 static void churn_round(unsigned *state, void **blocks)
 {
-	void **slot = &blocks[next_random(state) % CHURN_BLOCKS];
-	size_t size = next_random(state) % 2000;
+	void **slot = &blocks[books_random(state) % CHURN_BLOCKS];
+	size_t size = books_random(state) % 2000;
 
-	if (*slot && next_random(state) % 2)
+	if (*slot && books_random(state) % 2)
 		*slot = svc_realloc(*slot, size + 1);
 	else if (*slot) {
 		svc_free(*slot);
 		*slot = NULL;
 	} else {
-		*slot = next_random(state) % 2 ? svc_malloc(size) : svc_calloc(1, size);
+		*slot = books_random(state) % 2 ? svc_malloc(size) : svc_calloc(1, size);
 	}
 }
 
@@ -345,7 +328,7 @@ static void *churn_thread(void *number)
 	for (;;) {
 		while (!__atomic_load_n(&churn_stop, __ATOMIC_ACQUIRE))
 			churn_round(&state, blocks);
-		free_all(blocks, CHURN_BLOCKS);
+		books_free_all(blocks, CHURN_BLOCKS);
 		pthread_barrier_wait(&churn_barrier); /* all is free */
 		pthread_barrier_wait(&churn_barrier); /* on again */
 	}
@@ -404,7 +387,7 @@ static void *many_thread(void *number)
 	size_t half = MANY_BLOCKS / 2, first = (uintptr_t)number * half;
 
 	while (!__atomic_load_n(&many_stop, __ATOMIC_ACQUIRE)) {
-		void **slot = &many_blocks[first + next_random(&state) % half];
+		void **slot = &many_blocks[first + books_random(&state) % half];
 
 		svc_free(*slot);
 		*slot = svc_malloc(64);
@@ -432,7 +415,7 @@ static void many_live(void)
 		many_blocks[i] = svc_malloc(64);
 	books_threads(3, many_any);
 	books_stop("still");
-	free_all(many_blocks, MANY_BLOCKS);
+	books_free_all(many_blocks, MANY_BLOCKS);
 	books_stop("freed");
 }
 
@@ -459,15 +442,15 @@ static void capped(void)
 	books_ready();
 	capped_round(blocks, CAPPED_BLOCKS);
 	books_stop("full");
-	free_all(blocks, CAPPED_BLOCKS);
+	books_free_all(blocks, CAPPED_BLOCKS);
 	books_stop("freed");
 	capped_round(blocks, 1000);
 	books_stop("again");
-	free_all(blocks, 1000);
+	books_free_all(blocks, 1000);
 	capped_round(blocks, CAPPED_BLOCKS);
 	capped_grow(blocks, CAPPED_BLOCKS);
 	books_stop("grown");
-	free_all(blocks, CAPPED_BLOCKS);
+	books_free_all(blocks, CAPPED_BLOCKS);
 	books_stop("end");
 }
 
@@ -503,203 +486,7 @@ static void many_stacks(void)
 	for (unsigned i = 0; i < 1 << STACK_BITS; i++)
 		blocks[i] = stack_right(i, STACK_BITS);
 	books_stop("held");
-	free_all(blocks, 1 << STACK_BITS);
-	books_stop("freed");
-}
-
-/* --- 15: threads that wait, with arenas of their own */
-
-static pthread_barrier_t idle_barrier;
-
-static void *idle_thread(void *number)
-{
-	(void)number;
-	svc_free(svc_malloc(1000));
-	pthread_barrier_wait(&idle_barrier);
-	pthread_barrier_wait(&idle_barrier);
-	return NULL;
-}
-
-static void *idle_control(void *unused)
-{
-	pthread_barrier_wait(&idle_barrier);
-	books_stop("idle");
-	pthread_barrier_wait(&idle_barrier);
-	return unused;
-}
-
-static void *idle_any(void *number)
-{
-	return number ? idle_thread(number) : idle_control(NULL);
-}
-
-static void idle_threads(void)
-{
-	pthread_barrier_init(&idle_barrier, NULL, 51);
-	books_ready();
-	books_threads(51, idle_any);
-	books_stop("ended");
-}
-
-/* --- 16: children that free and take the same addresses */
-
-static void run_child(void **blocks, size_t count)
-{
-	pid_t child = fork();
-
-	if (child < 0)
-		books_die("fork");
-	if (!child) {
-		free_all(blocks, count / 2);
-		for (size_t i = 0; i < count; i++)
-			blocks[i] = svc_malloc(200);
-		_exit(0);
-	}
-	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-		;
-}
-
-static void run_command(void)
-{
-	pid_t child = vfork();
-
-	if (child < 0)
-		books_die("vfork");
-	if (!child) {
-		execl("/bin/true", "true", (char *)NULL);
-		_exit(127);
-	}
-	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-		;
-}
-
-static void children(void)
-{
-	void **blocks = books_array(500, sizeof(*blocks));
-
-	books_ready();
-	for (unsigned round = 0; round < 5; round++) {
-		for (size_t i = 0; i < 100; i++)
-			blocks[round * 100 + i] = svc_malloc(200);
-		run_child(blocks, 500);
-		run_command();
-	}
-	books_stop("held");
-	free_all(blocks, 500);
-	books_stop("freed");
-}
-
-/* --- 18: a library at the place of another one */
-
-static void *load(const char *file)
-{
-	char path[4096];
-	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 64);
-
-	if (length <= 0)
-		books_die("/proc/self/exe");
-	path[length] = '\0';
-	strcpy(strrchr(path, '/') + 1, file);
-	return dlopen(path, RTLD_NOW | RTLD_LOCAL);
-}
-
-static void plugins(void)
-{
-	static const char *const files[] = {"libbooks_first.so", "libbooks_second.so"};
-	void **blocks = books_array(400, sizeof(*blocks));
-	void *places[2];
-
-	books_ready();
-	for (unsigned i = 0; i < 2; i++) {
-		void *library = load(files[i]);
-		void *(*take)(const char *) =
-			(void *(*)(const char *))dlsym(library, i ? "second_takes" : "first_takes");
-		Dl_info info;
-
-		if (!take || !dladdr((void *)take, &info))
-			books_die(dlerror());
-		places[i] = info.dli_fbase;
-		for (unsigned j = 0; j < 200; j++)
-			blocks[i * 200 + j] = take(files[i]);
-		books_stop(i ? "second" : "first");
-		dlclose(library);
-	}
-	if (places[0] != places[1])
-		books_die("the second library came to another place");
-	free_all(blocks, 400);
-	books_stop("freed");
-}
-
-/* --- 23: threads born after the attach */
-
-static void *late_thread(void *number)
-{
-	unsigned state = (uintptr_t)number;
-	void *kept[20];
-
-	for (unsigned i = 0; i < 20; i++)
-		kept[i] = svc_malloc(next_random(&state) % 500);
-	free_all(kept, 10);
-	return NULL;
-}
-
-static void late_threads(void)
-{
-	books_ready();
-	for (unsigned i = 0; i < 100; i++)
-		books_threads(8, late_thread);
-	books_stop("done");
-}
-
-/* --- 24: many threads and call paths; what one takes, another frees */
-
-#define CROSS_SLOTS  4096
-#define CROSS_ROUNDS 5000
-
-#define PATH(n)                                               \
-	static SITE void *path_##n(size_t size)               \
-	{                                                     \
-		void *block = svc_malloc(size + n);           \
-                                                              \
-		__asm__ volatile("" : "+r"(block)::"memory"); \
-		return block;                                 \
-	}
-#define TEN(X, n) X(n##0) X(n##1) X(n##2) X(n##3) X(n##4) X(n##5) X(n##6) X(n##7) X(n##8) X(n##9)
-#define HUNDRED(X, n) \
-	TEN(X, n##0)  \
-	TEN(X, n##1)  \
-	TEN(X, n##2)  \
-	TEN(X, n##3) TEN(X, n##4) TEN(X, n##5) TEN(X, n##6) TEN(X, n##7) TEN(X, n##8) TEN(X, n##9)
-#define NAME(n) path_##n,
-
-HUNDRED(PATH, 1)
-HUNDRED(PATH, 2)
-static void *(*const paths[])(size_t) = {HUNDRED(NAME, 1) HUNDRED(NAME, 2)};
-
-static void **cross_slots;
-
-static void *cross_thread(void *number)
-{
-	unsigned state = (uintptr_t)number * 31 + 5;
-
-	for (unsigned i = 0; i < CROSS_ROUNDS; i++) {
-		void *block = paths[next_random(&state) % 200](next_random(&state) % 300);
-
-		block = __atomic_exchange_n(&cross_slots[next_random(&state) % CROSS_SLOTS], block,
-					    __ATOMIC_ACQ_REL);
-		if (block)
-			svc_free(block);
-	}
-	return NULL;
-}
-
-static void cross(void)
-{
-	cross_slots = books_array(CROSS_SLOTS, sizeof(*cross_slots));
-	books_ready();
-	books_threads(32, cross_thread);
-	books_stop("done");
-	free_all(cross_slots, CROSS_SLOTS);
+	books_free_all(blocks, 1 << STACK_BITS);
 	books_stop("freed");
 }
 
@@ -717,11 +504,12 @@ static const struct books_case cases[] = {
 	{"many_live", many_live},
 	{"capped", capped},
 	{"many_stacks", many_stacks},
-	{"idle_threads", idle_threads},
-	{"children", children},
-	{"plugins", plugins},
-	{"late_threads", late_threads},
-	{"cross", cross},
+	{"idle_threads", books_idle_threads},
+	{"children", books_children},
+	{"lasting_children", books_lasting_children},
+	{"plugins", books_plugins},
+	{"late_threads", books_late_threads},
+	{"cross", books_cross},
 };
 
 int main(int argc, char **argv)

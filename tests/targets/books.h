@@ -30,6 +30,17 @@ __attribute__((noreturn)) void books_die(const char *what);
 void *books_array(size_t count, size_t size);
 /* Runs @body in @count threads at once and waits for them; each is given its number. */
 void books_threads(unsigned count, void *(*body)(void *number));
+unsigned books_random(unsigned *state);
+void books_free_all(void **blocks, size_t count); /* and forgets them */
+
+/* Cases of books_process.c. */
+void books_idle_threads(void);
+void books_children(void);
+void books_lasting_children(void);
+void books_plugins(void);
+void books_late_threads(void);
+void books_cross(void);
+
 int books_main(int argc, char **argv, const struct books_case *cases, size_t count);
 
 #endif

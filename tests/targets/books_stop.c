@@ -60,6 +60,21 @@ void books_threads(unsigned count, void *(*body)(void *number))
 	munmap(threads, count * sizeof(*threads));
 }
 
+unsigned books_random(unsigned *state)
+{
+	*state = *state * 1664525u + 1013904223u;
+	return *state >> 8;
+}
+
+void books_free_all(void **blocks, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (blocks[i])
+			svc_free(blocks[i]);
+		blocks[i] = NULL;
+	}
+}
+
 int books_main(int argc, char **argv, const struct books_case *cases, size_t count)
 {
 	if (argc != 3)

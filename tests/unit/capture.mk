@@ -3,10 +3,13 @@ if HAVE_CMOCKA
 UNIT_CAPTURE_LIBS = libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS) $(CAPSTONE_LIBS) \
 	$(CMOCKA_LIBS) -lpthread -lm
 UNIT_CAPTURE_TESTS = \
-	tests/unit/test_allocators tests/unit/test_cgroup tests/unit/test_lifetime \
+	tests/unit/test_allocators tests/unit/test_kernel_modules tests/unit/test_cgroup tests/unit/test_lifetime \
 	tests/unit/test_memory tests/unit/test_probe_site tests/unit/test_procfs tests/unit/test_procmaps tests/unit/test_target
 check_PROGRAMS += $(UNIT_CAPTURE_TESTS)
 TESTS += $(UNIT_CAPTURE_TESTS)
+tests_unit_test_kernel_modules_SOURCES = tests/unit/test_kernel_modules.c
+tests_unit_test_kernel_modules_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_kernel_modules_LDADD = $(UNIT_CAPTURE_LIBS)
 tests_unit_test_cgroup_SOURCES = tests/unit/test_cgroup.c
 tests_unit_test_cgroup_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_cgroup_LDADD = $(UNIT_CAPTURE_LIBS)

@@ -26,7 +26,8 @@ FIELDS = {
     "maps": TOTALS,
     "kernel": TOTALS,
     "overhead": ["events_per_s", "ns_per_event", "target_percent", "worst_thread_percent",
-                 "names_percent", "self_cpu_percent", "self_rss_bytes"],
+                 "names_percent", "self_cpu_percent", "self_rss_bytes", "truncated_percent", "unwind_bytes",
+                 "unwind_tables_pending", "unwind_tables_refused"],
     "rest": TOTALS,
 }
 SITE = (["id", "key", "side", "kind"] + TOTALS +
@@ -81,6 +82,7 @@ def values():
     tap.check_equal([f["wrapper"] for f in leak["frames"]], [False, True, False], "wrappers")
     tap.check_equal(leak["frames"][2]["address"], "0x4020c8", "address")
     tap.check_equal(seen["overhead"]["names_percent"], 50, "share of names")
+    tap.check_equal(list(seen["overhead"].values())[-4:], [12.5, 123456, 1, 2], "stacks")
 
 
 def not_known_is_null():
@@ -128,6 +130,7 @@ def text_is_clean_and_narrow():
                   "no control characters")
         tap.check(max(map(len, text.splitlines())) <= 80, "80 columns")
         tap.check("jpeg_\ufffd\ufffd[31mdecode\ufffd" in text, "the site")
+    tap.check("refused for 2 modules" in output("text").decode(), "the stacks")
     tap.check("LEAKING: 1 in 7 never freed" in output("text").decode(), "the verdict")
 
 

@@ -153,12 +153,44 @@ static void test_texts(void **state)
 	assert_string_equal(module_basename(&module), "[vdso]");
 }
 
+static void test_follow(void **state)
+{
+	struct modules *modules = modules_new(), *copy = modules_new();
+	struct module module = {.start = 0x1000, .end = 0x3000, .path = "/a", .to_ns = UINT64_MAX};
+
+	(void)state;
+	modules_follow(copy, modules);
+	assert_int_equal(modules_count(copy), 0);
+	modules_add(modules, &module);
+	modules_follow(copy, modules);
+	assert_string_equal(modules_find(copy, 0x1000, 5)->path, "/a");
+	module.path = "/b";
+	module.from_ns = 10;
+	modules_add(modules, &module);
+	assert_string_equal(modules_find(copy, 0x1000, 20)->path, "/a");
+	modules_follow(copy, modules);
+	assert_string_equal(modules_find(copy, 0x1000, 5)->path, "/a");
+	assert_string_equal(modules_find(copy, 0x1000, 20)->path, "/b");
+	modules_remove(modules, 2, 30);
+	modules_follow(copy, modules);
+	assert_int_equal(modules_count(copy), 2);
+	assert_null(modules_find(copy, 0x1000, 30));
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(modules_get(copy, i)->id, modules_get(modules, i)->id);
+		assert_int_equal(modules_get(copy, i)->to_ns, modules_get(modules, i)->to_ns);
+	}
+	modules_free(modules);
+	assert_string_equal(modules_get(copy, 1)->path, "/b");
+	modules_free(copy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_empty),	     cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_same_address), cmocka_unit_test(test_covered),
 		cmocka_unit_test(test_many),	     cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_follow),
 	};
 
 	return cmocka_run_group_tests_name("modules", tests, NULL, NULL);

@@ -1,5 +1,6 @@
-# build_target.sh SOURCE_DIRECTORY OUTPUT_DIRECTORY COMPILER LINK-FLAG FLAGS...: the stack target, an
-# executable and three libraries, built as most code is: optimized, without frame pointers.
+# build_target.sh SOURCE_DIRECTORY OUTPUT_DIRECTORY COMPILER LINK-FLAG FLAGS...: the stack target and
+# the heap target, executables and three libraries, built as most code is: optimized, without frame
+# pointers.
 set -e
 source=$1 output=$2 compiler=$3
 shift 3
@@ -13,6 +14,15 @@ for library in a b c; do
 		-o "$output/libsteps_$library.so"
 done
 $compiler $flags -x c++ -c "$source/steps_cxx.cc" -o "$output/steps_cxx.o"
-$compiler $flags $link "$source/stack_target.c" "$output/steps_cxx.o" -L"$output" -lsteps_a -lsteps_b \
-	-lsteps_c -lstdc++ -lpthread -Wl,-rpath,'$ORIGIN' -Wl,--export-dynamic \
-	-o "$output/stack_target"
+$compiler $flags -c "$source/paths.c" -o "$output/paths.o"
+link_target()
+{
+	name=$1
+	shift
+	$compiler $flags $link "$@" "$output/paths.o" "$output/steps_cxx.o" -L"$output" -lsteps_a \
+		-lsteps_b -lsteps_c -ljpeg -lz -lstdc++ -lpthread -Wl,-rpath,'$ORIGIN' \
+		-Wl,--export-dynamic -o "$output/$name"
+}
+$compiler $flags -x c++ -c "$source/heap_target.cc" -o "$output/heap_target.o"
+link_target heap_target "$output/heap_target.o"
+link_target stack_target "$source/stack_target.c"

@@ -29,6 +29,8 @@ stack_targets = tests/unwind/gcc-pie tests/unwind/gcc-nopie tests/unwind/clang-p
 	tests/unwind/clang-nopie
 stack_sources = $(top_srcdir)/tests/unwind/stack_target.c $(top_srcdir)/tests/unwind/steps.c \
 	$(top_srcdir)/tests/unwind/steps_cxx.cc $(top_srcdir)/tests/unwind/steps.h \
+	$(top_srcdir)/tests/unwind/paths.c $(top_srcdir)/tests/unwind/paths.h \
+	$(top_srcdir)/tests/unwind/heap_target.cc \
 	$(top_srcdir)/tests/unwind/stack_record.h $(top_srcdir)/tests/unwind/build_target.sh
 stack_build = $(AM_V_GEN)$(SHELL) $(top_srcdir)/tests/unwind/build_target.sh $(top_srcdir)/tests/unwind
 tests/unwind/gcc-pie/stack_target: $(stack_sources)
@@ -66,9 +68,12 @@ tests/unwind/publish-publish.$(OBJEXT): tests/unwind/stacks.skel.h
 TESTS += tests/unwind/publish.sh
 EXTRA_DIST += tests/unwind/publish.sh
 
+dist_check_SCRIPTS += tests/unwind/test_stacks.py
+TESTS += tests/unwind/test_stacks.py
 EXTRA_DIST += tests/unwind/stacks.sh tests/unwind/stacks.bpf.c tests/unwind/stack_target.c \
 	tests/unwind/steps.c tests/unwind/steps_cxx.cc tests/unwind/steps.h \
-	tests/unwind/build_target.sh
+	tests/unwind/build_target.sh tests/unwind/paths.c tests/unwind/paths.h \
+	tests/unwind/heap_target.cc
 CLEANFILES += tests/unwind/stacks.bpf.o tests/unwind/stacks.skel.h
 
 clean-local: clean-stack-targets

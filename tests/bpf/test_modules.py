@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Libraries that come and go while memtop watches: right stacks, right names."""
+
+import time
+
+from batch import Batch
+from plugins import PluginHost, plugin
+from tap import check, check_equal, run
+
+# Until memtop has seen what is mapped now, at the latest.
+NOTICED_NS = 600_000_000
+
+
+def sites_of(tick, function):
+    return [site for site in tick["sites"] if site["side"] == "user" and
+            any(frame["symbol"] == function for frame in site["frames"])]
+
+
+def blocks_of(tick, function):
+    return sum(site["live_blocks"] for site in sites_of(tick, function))
+
+
+def after_notice(memtop):
+    return memtop.tick_after(time.time_ns() + NOTICED_NS)
+
+
+def watching(host):
+    return Batch("-p", str(host.pid), "--level", "heap", "--top", "0", "--side", "user")
+
+
+def two_libraries_at_one_address():
+    """Names and books stay with the library that allocated, whether a tick saw it or not."""
+    for tick_between in (True, False):
+        with PluginHost() as host, watching(host) as memtop:
+            memtop.tick()
+            _, first = host.open(plugin("alpha"))
+            after_notice(memtop)
+            host.tell("run 100 1000")
+            if tick_between:
+                tick = memtop.tick_after()
+                check_equal(blocks_of(tick, "alpha_keep"), 100, "blocks of the first")
+                alpha = {site["id"] for site in sites_of(tick, "alpha_keep")}
+            host.tell("close")
+            _, second = host.open(plugin("omega"))
+            check_equal(second, first, "the second is where the first was")
+            after_notice(memtop)
+            host.tell("run 70 1000")
+            tick = memtop.tick_after()
+            check_equal(blocks_of(tick, "alpha_keep"), 100, "blocks of the first, afterwards")
+            check_equal(blocks_of(tick, "omega_keep"), 70, "blocks of the second")
+            if tick_between:
+                check_equal({site["id"] for site in sites_of(tick, "alpha_keep")}, alpha,
+                            "the first's sites are the same")
+            keys = {site["key"] for site in tick["sites"]}
+            check_equal(len(keys), len(tick["sites"]), "each site has a key of its own")
+            host.tell("free")
+            tick = memtop.tick_after()
+            check_equal(blocks_of(tick, "alpha_keep") + blocks_of(tick, "omega_keep"), 0,
+                        "blocks when all are freed")
+
+
+def the_same_library_again_is_the_same_site():
+    with PluginHost() as host, watching(host) as memtop:
+        memtop.tick()
+        for times in range(1, 25):
+            host.open(plugin("alpha"))
+            if times % 8 == 1:
+                after_notice(memtop)
+            host.tell("run 10 64")
+            host.tell("close")
+        host.open(plugin("alpha"))
+        after_notice(memtop)
+        host.tell("run 10 64")
+        tick = memtop.tick_after()
+        complete = [site for site in sites_of(tick, "alpha_keep") if not site["truncated"]]
+        check_equal(len(complete), 1, "sites with the whole stack")
+        check_equal(blocks_of(tick, "alpha_keep"), 250, "blocks of all rounds")
+        check_equal(tick["losses"]["site_table_full"], 0, "sites that found no room")
+
+
+def a_new_library_is_noticed_at_once():
+    """Stacks through code that memtop does not know yet are marked; it knows within 250 ms."""
+    with PluginHost() as host, watching(host) as memtop:
+        memtop.tick()
+        host.open(plugin("omega"))
+        host.tell("pace 1500 48")
+        tick = after_notice(memtop)
+        sites = sites_of(tick, "omega_keep")
+        cut = sum(site["live_blocks"] for site in sites if site["truncated"])
+        whole = sum(site["live_blocks"] for site in sites if not site["truncated"])
+        print(f"# {cut} of {cut + whole} allocations, one a millisecond, before it was noticed")
+        check_equal(cut + whole, 1500, "allocations")
+        check(cut <= 250, f"noticed after {cut} ms")
+        check(all(site["frames"][-1]["module"].endswith("plugin_host") for site in sites
+                  if not site["truncated"]), "whole stacks end where the program begins")
+
+
+def tables_that_find_no_room_are_named():
+    with PluginHost() as host:
+        with Batch("-p", str(host.pid), "--level", "heap", "--top", "0", "--side", "user",
+                   "--unwind-memory", "4K") as memtop:
+            overhead = memtop.tick()["overhead"]
+            check(overhead["unwind_tables_refused"] > 0, "tables are refused")
+            check(overhead["unwind_bytes"] <= 8192, f"{overhead['unwind_bytes']} bytes of tables")
+            host.open(plugin("alpha"))
+            after_notice(memtop)
+            host.tell("run 30 16")
+            tick = memtop.tick_after()
+            sites = sites_of(tick, "alpha_keep")
+            check_equal(sum(site["live_blocks"] for site in sites), 30, "blocks")
+            check(all(site["truncated"] for site in sites), "the stacks are marked")
+            check(tick["overhead"]["truncated_percent"] > 50, "their share is told")
+    with PluginHost() as host, watching(host) as memtop:
+        memtop.tick()
+        host.open(plugin("alpha"))
+        after_notice(memtop)
+        host.tell("run 30 16")
+        overhead = memtop.tick_after()["overhead"]
+        check_equal(overhead["unwind_tables_refused"], 0, "refused within the usual limit")
+        check(overhead["truncated_percent"] < 50, "whole stacks within the usual limit")
+
+
+run([two_libraries_at_one_address, the_same_library_again_is_the_same_site,
+     a_new_library_is_noticed_at_once, tables_that_find_no_room_are_named])

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A library that keeps what it allocates, built several times with another KEEP (a name of the same
+ * length each time), so that the same addresses are another function.
+ */
+#include <stdlib.h>
+
+void plugin_run(void **kept, unsigned count, size_t size);
+
+static __attribute__((noinline)) void *KEEP(size_t size)
+{
+	void *block = malloc(size);
+
+	__asm__ volatile("" : "+r"(block) : : "memory");
+	return block;
+}
+
+void plugin_run(void **kept, unsigned count, size_t size)
+{
+	for (unsigned i = 0; i < count; i++)
+		kept[i] = KEEP(size);
+}
