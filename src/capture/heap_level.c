@@ -322,6 +322,12 @@ out:
 	free(before);
 }
 
+void heap_level_look(struct heap_level *level)
+{
+	if (level->heap && heap_threads_crowd(level->heap))
+		look_at_threads(level);
+}
+
 void heap_level_update(struct heap_level *level, const struct procmaps *maps)
 {
 	if (!level->heap)

@@ -47,6 +47,9 @@ bool heap_level_over_budget(struct heap_level *level, uint64_t now_ns, char *rea
  */
 void heap_level_update(struct heap_level *level, const struct procmaps *maps);
 
+/* Several times a second: makes room for new threads where many have come. */
+void heap_level_look(struct heap_level *level);
+
 /* Adds what could not be accounted for. */
 void heap_level_losses(const struct heap_level *level, uint64_t losses[ABI_LOSS_COUNT]);
 

@@ -167,6 +167,7 @@ static void look(struct live *live)
 		leave_heap(live, why);
 	if (live->heap.heap)
 		ledger_tick(heap_ledger(live->heap.heap), now_ns);
+	heap_level_look(&live->heap);
 	if (live->kernel)
 		ledger_tick(kernel_side_ledger(live->kernel), now_ns);
 	if (now_ns - live->modules_ns >= MODULES_NS)
