@@ -165,15 +165,28 @@ static void leak_pieces(const struct draw *draw, struct piece *kept, struct piec
 {
 	const struct judgment *judgment = &draw->picture->judgment;
 	bool wide = draw->layout.wide;
+	char number[FORMAT_SIZE] = "";
 
-	if (isnan(judgment->one_in) || judgment->one_in < 1.05)
-		snprintf(kept->text, sizeof(kept->text), "never freed");
+	if (judgment->one_in > 1)
+		format_kept(number, 1 / judgment->one_in);
+	if (wide && strncmp(number, "1 in ", 5) == 0)
+		snprintf(kept->text, sizeof(kept->text), "1 block in %s never freed", number + 5);
 	else
-		snprintf(kept->text, sizeof(kept->text), "1 %sin %.0f never freed",
-			 wide ? "block " : "", judgment->one_in);
+		snprintf(kept->text, sizeof(kept->text), "%s%snever freed", number,
+			 number[0] ? wide ? " of the blocks " : " " : "");
 	if (!isnan(draw->picture->top_share) && draw->picture->top_share > 0)
 		snprintf(share->text, sizeof(share->text), "%.0f%% of %sgrowth",
 			 fmin(draw->picture->top_share, 1) * 100, wide ? "the " : "");
+}
+
+/* The site that explains most of the growth; none where the books do not tell. */
+static const struct site_stats *culprit(const struct draw *draw)
+{
+	const struct side_stats *sides = draw->picture->sides;
+
+	if (!draw->top || !sides[SIDE_USER].known || !sides[draw->top->info->side].known)
+		return NULL;
+	return draw->top;
 }
 
 static void draw_verdict(const struct draw *draw)
@@ -181,10 +194,12 @@ static void draw_verdict(const struct draw *draw)
 	const struct picture *picture = draw->picture;
 	const struct judgment *judgment = &picture->judgment;
 	enum style style = verdict_style(judgment->verdict);
+	const struct site_stats *top = culprit(draw);
 	bool wide = draw->layout.wide, leaking = judgment->verdict == VERDICT_LEAKING;
+	bool unseen = judgment->verdict == VERDICT_GROWING && !picture->sides[SIDE_USER].known;
 	struct piece pieces[] = {
 		{.before = "", .style = style},
-		{.before = wide ? "  " : " ", .style = STYLE_TITLE},
+		{.before = wide || !leaking ? "  " : " ", .style = STYLE_TITLE},
 		{.before = " ", .style = STYLE_TITLE, .rank = 1},
 		{.before = wide ? ", " : "  ", .rank = 2},
 		{.before = ": ", .rank = 3},
@@ -192,28 +207,26 @@ static void draw_verdict(const struct draw *draw)
 	char death[80] = "", sentence[160], number[FORMAT_SIZE];
 	unsigned columns = draw->canvas->columns, right;
 
-	if (leaking)
+	/* Without the heap's book nobody knows how frees follow. */
+	if (leaking || unseen)
 		snprintf(sentence, sizeof(sentence), "%s", verdict_word(judgment->verdict));
-	else if (judgment->verdict == VERDICT_GROWING && !picture->sides[SIDE_USER].known)
-		/* Without the heap's book nobody knows how frees follow. */
-		snprintf(sentence, sizeof(sentence), "%s: cause not seen at level %s",
-			 verdict_word(judgment->verdict), level_name(picture->level));
 	else
 		verdict_sentence(sentence, sizeof(sentence), judgment, picture->floor_bytes_per_s);
 	snprintf(pieces[0].text, sizeof(pieces[0].text), "%s %.150s",
 		 verdict_glyph(judgment->verdict), sentence);
-	if (draw->top && picture->sides[draw->top->info->side].known &&
-	    judgment->verdict != VERDICT_STEADY) {
+	if (top && judgment->verdict != VERDICT_STEADY) {
 		char name[STACK_NAME_SIZE];
 
-		stack_site_name(draw->resolver, picture->modules, draw->top->info, name,
-				sizeof(name));
+		stack_site_name(draw->resolver, picture->modules, top->info, name, sizeof(name));
 		snprintf(pieces[1].text, sizeof(pieces[1].text), "%.150s", name);
-		format_rate(pieces[2].text, draw->top->rate_bytes_per_s, 0);
+		format_rate(pieces[2].text, top->rate_bytes_per_s, 0);
 	} else if (judgment->verdict != VERDICT_STEADY && !isnan(picture->rss_rate_bytes_per_s)) {
 		snprintf(pieces[1].text, sizeof(pieces[1].text), "RSS %s",
 			 format_rate(number, picture->rss_rate_bytes_per_s, 0));
 	}
+	if (unseen)
+		snprintf(pieces[3].text, sizeof(pieces[3].text), "whose is not seen at level %s",
+			 level_name(picture->level));
 	if (leaking)
 		leak_pieces(draw, &pieces[3], &pieces[4]);
 	if (wide)

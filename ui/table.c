@@ -250,9 +250,8 @@ static void draw_empty(const struct draw *draw)
 	char text[320];
 
 	if (!picture->sides[side].known)
-		snprintf(text, sizeof(text), "The %s side is not watched at level %s%s%s",
-			 side_name(side), level_name(picture->level),
-			 picture->level_reason[0] ? ": " : ".", picture->level_reason);
+		snprintf(text, sizeof(text), "The %s side is not watched at level %s.",
+			 side_name(side), level_name(picture->level));
 	else if (view_hidden(draw->view))
 		snprintf(text, sizeof(text), "None of %zu is shown%s%.200s",
 			 view_hidden(draw->view), view_filter(draw->view) ? " by the filter " : ".",

@@ -518,8 +518,19 @@ static void sites_take(struct model *model, const struct snapshot *snapshot,
 	sides_count(model, snapshot, step);
 }
 
-void model_update(struct model *model, struct source *source, const struct snapshot *snapshot)
+/* Of a process that has gone nothing can be read: what it was last is what there is to tell. */
+static void keep_last(const struct picture *picture, struct snapshot *snapshot)
 {
+	if (snapshot->target.status == TARGET_RUNNING || snapshot->memory.rss_bytes ||
+	    !picture->tick)
+		return;
+	snapshot->memory = picture->memory;
+	snapshot->charge = picture->charge;
+}
+
+void model_update(struct model *model, struct source *source, const struct snapshot *facts)
+{
+	struct snapshot last = *facts, *snapshot = &last;
 	struct picture *picture = &model->picture;
 	bool begins = !model->started || snapshot->generation != picture->generation ||
 		      snapshot->site_count < model->stats.count;
@@ -527,6 +538,7 @@ void model_update(struct model *model, struct source *source, const struct snaps
 	bool again = begins && model->started;
 	struct step step;
 
+	keep_last(picture, snapshot);
 	if (begins)
 		start_generation(model, snapshot);
 	/* A book that went on over the generation's begin says nothing of what happened since. */

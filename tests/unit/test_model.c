@@ -295,6 +295,30 @@ static void test_rates_after_a_new_generation(void **state)
 	model_free(model);
 }
 
+/* The last tick of a process that has gone shows what it was. */
+static void test_end(void **state)
+{
+	struct simulated *simulated = *state;
+	struct model *model = model_new();
+	struct snapshot snapshot;
+	const struct picture *picture;
+	uint64_t rss;
+
+	for (unsigned i = 0; i < 5; i++)
+		tick(model, simulated, 1);
+	picture = model_picture(model);
+	rss = picture->memory.rss_bytes;
+	snapshot = *simulated_read(simulated);
+	snapshot.time_ns += 1000000000;
+	snapshot.target.status = TARGET_KILLED;
+	snapshot.memory = (struct memory){0};
+	model_update(model, &simulated->source, &snapshot);
+	assert_int_equal(picture->target.status, TARGET_KILLED);
+	assert_true(rss > 0 && picture->memory.rss_bytes == rss);
+	assert_true(picture->growth.rss_bytes >= 0);
+	model_free(model);
+}
+
 static void test_forecast(void **state)
 {
 	struct simulated *simulated = *state;
@@ -443,6 +467,7 @@ int main(void)
 		TEST(test_parts),
 		TEST(test_late_walk),
 		TEST(test_rates_after_a_new_generation),
+		TEST(test_end),
 		TEST(test_forecast),
 		TEST(test_rss_level),
 		TEST(test_unexplained),
