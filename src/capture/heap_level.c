@@ -24,8 +24,7 @@
 #define YOUNG_MS      2000
 #define YOUNG_LOOK_MS 5
 /* Slots of threads that ended are taken back at every look once so much of them is used. */
-#define CROWDED(slots) ((slots) / 8)
-#define LEAST_THREADS  1024
+#define LEAST_THREADS 1024
 /* Over the budget in so many looks one after the other: a single one may be a hiccup. */
 #define OVER_BUDGET_LOOKS 2
 
@@ -230,19 +229,17 @@ static void list_threads(pid_t pid, struct tids *ret)
 /* The slots are looked at first: a thread that begins later is in none of them. */
 void heap_level_reclaim(struct heap_level *level)
 {
-	unsigned slots = heap_ledger(level->heap)->sizes.threads, used = 0;
-	uint32_t *before = xcalloc(slots, sizeof(*before));
 	struct tids tids = {0};
+	uint32_t *before;
 
+	if (!heap_threads_crowd(level->heap))
+		return;
+	before = xcalloc(heap_ledger(level->heap)->sizes.threads, sizeof(*before));
 	heap_thread_ids(level->heap, before);
-	for (unsigned i = 0; i < slots; i++)
-		used += before[i] != 0;
-	if (used > CROWDED(slots)) {
-		list_threads(level->pid, &tids);
-		if (tids.count)
-			heap_reclaim_threads(level->heap, before, tids.data, tids.count);
-		vec_deinit(&tids);
-	}
+	list_threads(level->pid, &tids);
+	if (tids.count)
+		heap_reclaim_threads(level->heap, before, tids.data, tids.count);
+	vec_deinit(&tids);
 	free(before);
 }
 
@@ -374,8 +371,7 @@ static void release_children(struct heap_level *level)
 
 	list_threads(level->pid, &tids);
 	for (size_t i = 0; i < tids.count; i++) {
-		snprintf(path, sizeof(path), "/proc/%d/task/%d/children", level->pid,
-			 tids.data[i]);
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/children", level->pid, tids.data[i]);
 		hash = hash_file(path, hash);
 	}
 	vec_deinit(&tids);

@@ -41,7 +41,7 @@ void heap_level_leave(struct heap_level *level);
 /* True once the cost has been over the budget for more than a moment; why, in `reason`. */
 bool heap_level_over_budget(struct heap_level *level, uint64_t now_ns, char *reason, size_t size);
 
-/* After the target\'s maps were read: learns the trampoline, lets go of forked processes. */
+/* After the target's maps were read: learns the trampoline, lets go of forked processes. */
 void heap_level_update(struct heap_level *level, const struct procmaps *maps);
 
 /* Frees the slots of threads that ended, once they are many. */

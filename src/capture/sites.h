@@ -31,9 +31,9 @@ struct sites {
 	VEC(struct site_sample) samples;
 	VEC(struct site_origin) origins;
 	VEC(const struct site_info *) retired; /* of generations before; owned */
-	uint32_t last_id;		 /* rises over generations */
-	size_t seen[SIDE_COUNT];	 /* sites of each ledger that are known already */
-	bool unknown[SIDE_COUNT];	 /* the unknown site is among them */
+	uint32_t last_id;		       /* rises over generations */
+	size_t seen[SIDE_COUNT];	       /* sites of each ledger that are known already */
+	bool unknown[SIDE_COUNT];	       /* the unknown site is among them */
 	VEC(struct site_moment) moments; /* of the user side; those that unseen sites may need */
 	struct strpool *strings;
 };
