@@ -66,6 +66,10 @@ static __always_inline u32 thread_slot(void)
 			if (read_once(thread->tid) == tid)
 				return slot;
 			if (claim && !__sync_val_compare_and_swap(&thread->tid, 0, tid)) {
+				struct abi_counters *c = counters_get();
+
+				if (c)
+					__sync_fetch_and_add(&c->threads, 1);
 				thread->depth = 0;
 				return slot;
 			}

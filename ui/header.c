@@ -123,7 +123,6 @@ static void draw_identity(const struct draw *draw)
 		{.before = wide ? ", " : " ", .rank = 4},
 		{.before = dot, .rank = 6},
 		{.before = dot, .rank = 5},
-		{.before = dot, .rank = 3},
 		{.before = dot, .rank = 2},
 		{.before = dot, .rank = 1},
 	};

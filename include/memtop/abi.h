@@ -197,7 +197,7 @@ struct abi_counters {
 	__mt_u64 losses[ABI_LOSS_COUNT];
 	__mt_u64 before_attach_frees;
 	__mt_u64 untracked_frees;
-	__mt_u64 threads;
+	__mt_u64 threads; /* slots of the table of threads that were taken */
 	__mt_u64 sites;
 };
 

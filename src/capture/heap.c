@@ -20,6 +20,7 @@ struct heap {
 	size_t allocating_count, count;
 	int *links;
 	size_t link_count;
+	uint64_t slots_taken; /* of the table of threads, when it was last looked through */
 };
 
 /* The kind of programs that stand at entries alone. */
@@ -212,6 +213,16 @@ static bool is_among(const pid_t *tids, size_t count, pid_t tid)
 	return false;
 }
 
+static uint64_t slots_taken(const struct heap *heap)
+{
+	return __atomic_load_n(&heap->ledger.counters->threads, __ATOMIC_RELAXED);
+}
+
+bool heap_threads_crowd(const struct heap *heap)
+{
+	return slots_taken(heap) - heap->slots_taken > heap->ledger.sizes.threads / 8;
+}
+
 void heap_thread_ids(const struct heap *heap, uint32_t *ret)
 {
 	for (unsigned i = 0; i < heap->ledger.sizes.threads; i++)
@@ -221,6 +232,7 @@ void heap_thread_ids(const struct heap *heap, uint32_t *ret)
 void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t *tids,
 			  size_t count)
 {
+	heap->slots_taken = slots_taken(heap);
 	for (unsigned i = 0; i < heap->ledger.sizes.threads; i++) {
 		struct abi_thread *thread = &heap->ledger.threads[i];
 

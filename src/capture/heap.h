@@ -45,6 +45,7 @@ void heap_set_trampoline(struct heap *heap, uint64_t address);
  * Frees the slots of threads that have ended: those that had one `before` the target's threads were
  * listed and are not in that list (`tids`, sorted). One born since has its slot, and keeps it.
  */
+bool heap_threads_crowd(const struct heap *heap);	      /* it is time for that */
 void heap_thread_ids(const struct heap *heap, uint32_t *ret); /* an element for each slot */
 void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t *tids,
 			  size_t count);

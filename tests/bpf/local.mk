@@ -24,3 +24,15 @@ tests_bpf_kernel_watch_LDADD = libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $
 tests_targets_kernel_holder_SOURCES = tests/targets/kernel_holder.c
 dist_check_SCRIPTS += tests/bpf/test_kernel_book.py
 TESTS += tests/bpf/test_kernel_book.py
+
+# Lives of targets, and bad input.
+check_PROGRAMS += tests/targets/life
+tests_targets_life_SOURCES = tests/targets/life.c
+tests_targets_life_LDADD = -lpthread -ldl
+EXTRA_DIST += tests/targets/life_library.c
+check_DATA += tests/targets/life_library.so
+CLEANFILES += tests/targets/life_library.so
+tests/targets/life_library.so: tests/targets/life_library.c
+	$(AM_V_CC)$(MKDIR_P) $(@D) && $(CC) $(CFLAGS) -fPIC -shared -o $@ $<
+dist_check_SCRIPTS += tests/bpf/test_life.py tests/bpf/test_errors.py
+TESTS += tests/bpf/test_life.py tests/bpf/test_errors.py
