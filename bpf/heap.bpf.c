@@ -31,7 +31,7 @@ struct {
 
 #include "ledger.bpf.h"
 #include "signal.bpf.h"
-#include "unwind.bpf.h"
+#include "stack_cache.bpf.h"
 
 #define THREAD_PROBES 16
 #define NO_THREAD     (~0u) /* not the target's */
@@ -203,7 +203,7 @@ __noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_re
 	u32 slot = thread_slot();
 	struct abi_inflight *call;
 	struct abi_thread *thread;
-	u32 depth;
+	u32 depth, site;
 
 	if (slot == NO_THREAD || !control)
 		return 0;
@@ -233,9 +233,16 @@ __noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_re
 	call->old_value = 0;
 	if (kind == ABI_KIND_REALLOC || kind == ABI_KIND_REALLOCARRAY)
 		call->old_value = address ? live_remove(address) : 0;
-	call->site = site_find(slot, stack_walk(slot, return_address, sp, fp), 0, kind);
-	if (thread->truncated)
-		loss_count(ABI_LOSS_STACK_TRUNCATED);
+	site = stack_cache_find(slot, return_address, sp, fp, kind);
+	if (!site) {
+		site = site_find(slot, stack_walk(slot, return_address, sp, fp), 0, kind);
+		/* Cached stacks are whole. */
+		if (thread->truncated)
+			loss_count(ABI_LOSS_STACK_TRUNCATED);
+		else if (site)
+			stack_cache_add(slot, sp, fp, kind, site);
+	}
+	call->site = site;
 	thread->depth = depth + 1;
 	return 0;
 }
