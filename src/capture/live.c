@@ -32,6 +32,8 @@
 #define MODULES_NS  300000000ull
 /* For tables in a look: a reader waits for it at most. */
 #define COMPILE_MS 10
+/* Ranges of anonymous code that walks get through. */
+#define MAX_ANONYMOUS 1024
 
 struct live {
 	struct source source;
@@ -95,7 +97,9 @@ static void give_reason(struct live *live, const char *format, ...)
 /* Returns how much changed. Sites are closed before walks see other code at their addresses. */
 static int update_modules(struct live *live, uint64_t now_ns)
 {
+	struct unwinder_range ranges[MAX_ANONYMOUS];
 	struct procmaps maps;
+	size_t count;
 	int changes;
 
 	live->modules_ns = now_ns;
@@ -104,8 +108,11 @@ static int update_modules(struct live *live, uint64_t now_ns)
 	changes = procmaps_update_modules(live->modules, &maps, live->options.pid, now_ns);
 	if (changes && live->heap.heap)
 		sites_follow(&live->sites, heap_ledger(live->heap.heap), live->modules, now_ns);
-	if (live->options.unwinder)
+	if (live->options.unwinder) {
+		count = procmaps_anonymous_code(&maps, ranges, MAX_ANONYMOUS);
+		live->options.unwinder->ops->anonymous(live->options.unwinder, ranges, count);
 		live->options.unwinder->ops->update(live->options.unwinder, live->modules);
+	}
 	heap_level_update(&live->heap, &maps);
 	procmaps_deinit(&maps);
 	return changes;
