@@ -30,6 +30,11 @@ struct {
 #include "ledger.bpf.h"
 #include "unwind.bpf.h"
 
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} module_events SEC(".maps");
+
 #define THREAD_PROBES 16
 #define NO_THREAD     (~0u)
 
@@ -136,6 +141,17 @@ static __always_inline struct abi_inflight *outer_call(struct abi_thread *thread
 }
 
 /*
+ * Has the target's linker changed what is mapped, and the tables do not know yet? Then a stack may
+ * have been walked by the rules of code that is gone.
+ */
+static __always_inline int tables_are_old(const struct abi_control *control)
+{
+	struct abi_counters *c = counters_get();
+
+	return c && read_once(c->module_changes) != read_once(control->module_changes);
+}
+
+/*
  * A function that may allocate was entered. `address` is the block that it may free (realloc), or
  * where it puts the result (posix_memalign).
  */
@@ -148,6 +164,7 @@ __noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_re
 	struct abi_inflight *call;
 	struct abi_thread *thread;
 	u32 depth;
+	u64 hash;
 
 	if (slot == NO_THREAD || !control)
 		return 0;
@@ -173,7 +190,14 @@ __noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_re
 	call->old_value = 0;
 	if (kind == ABI_KIND_REALLOC || kind == ABI_KIND_REALLOCARRAY)
 		call->old_value = address ? live_remove(address) : 0;
-	call->site = site_find(slot, stack_walk(slot, return_address, sp, fp), 0, kind);
+	hash = stack_walk(slot, return_address, sp, fp);
+	if (tables_are_old(control)) {
+		/* Marked, and a site apart from those of what was mapped before. */
+		if (!thread->truncated)
+			thread->truncated = UNWIND_TRUNCATED_PENDING;
+		hash = hash_mix(hash, UNWIND_TRUNCATED_PENDING);
+	}
+	call->site = site_find(slot, hash, 0, kind);
 	if (thread->truncated)
 		loss_count(ABI_LOSS_STACK_TRUNCATED);
 	thread->depth = depth + 1;
@@ -340,6 +364,20 @@ SEC("uprobe") int allocate_session(struct pt_regs *context)
 SEC("uprobe") int free_enter(struct pt_regs *context)
 {
 	return call_free(register_sp(context), register_argument0(context));
+}
+
+/* The linker is about to change, or has changed, what is mapped: wakes user space up. */
+SEC("uprobe") int modules_change(struct pt_regs *context)
+{
+	struct abi_counters *c = counters_get();
+	u64 change;
+
+	if (!c)
+		return 0;
+	change = __sync_fetch_and_add(&c->module_changes, 1);
+	/* Where there is no room, a wake-up is under way already. */
+	bpf_ringbuf_output(&module_events, &change, sizeof(change), BPF_RB_FORCE_WAKEUP);
+	return 0;
 }
 
 /* Only counts calls, for the projection of what watching them would cost. */
