@@ -10,7 +10,9 @@
  * A call in flight is known by the stack pointer it was entered with. It is dead (its function was
  * left by longjmp or an exception) once its thread enters or leaves a probed function with a higher
  * stack pointer, or when its return address is no longer the trampoline that return probes put
- * there. Everything in flight is in the thread's own slot of `threads`: nobody else writes it.
+ * there. A call entered below one in flight is a part of it and not booked, unless a signal handler
+ * runs in between. Everything in flight is in the thread's own slot of `threads`: nobody else
+ * writes it.
  *
  * Which function was entered is told by the cookie of its probe (enum abi_kind). The loader takes
  * either allocate_enter and allocate_exit, two probes, or allocate_session, one program for both;
@@ -28,7 +30,8 @@ struct {
 } threads SEC(".maps");
 
 #include "ledger.bpf.h"
-#include "unwind.bpf.h"
+#include "signal.bpf.h"
+#include "stack_cache.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -36,7 +39,8 @@ struct {
 } module_events SEC(".maps");
 
 #define THREAD_PROBES 16
-#define NO_THREAD     (~0u)
+#define NO_THREAD     (~0u) /* not the target's */
+#define NO_SLOT	      (~1u) /* the target's, but the table is full */
 
 const volatile unsigned int cfg_thread_mask = 0;
 
@@ -45,7 +49,7 @@ extern bool bpf_session_is_return(void) __ksym __weak;
 char LICENSE[] SEC("license") = "GPL";
 
 /*
- * Slot of the calling thread, NO_THREAD if it is not the target's or there is no room. Only the
+ * Slot of the calling thread; NO_THREAD or NO_SLOT, which no table has, if there is none. Only the
  * thread itself claims a slot for its tid, so looking everywhere first is enough to have just one.
  */
 static __always_inline u32 thread_slot(void)
@@ -67,13 +71,16 @@ static __always_inline u32 thread_slot(void)
 			if (read_once(thread->tid) == tid)
 				return slot;
 			if (claim && !__sync_val_compare_and_swap(&thread->tid, 0, tid)) {
+				struct abi_counters *c = counters_get();
+
+				if (c)
+					__sync_fetch_and_add(&c->threads, 1);
 				thread->depth = 0;
 				return slot;
 			}
 		}
 	}
-	loss_count(ABI_LOSS_THREAD_TABLE_FULL);
-	return NO_THREAD;
+	return NO_SLOT;
 }
 
 /* A realloc that took its block out of the table and did not succeed: the block is as it was. */
@@ -85,9 +92,13 @@ static __always_inline void put_back(const struct abi_inflight *call)
 		book_free(call->old_value);
 }
 
-/* Is the call still in flight? Its return address is the trampoline's as long as it is. */
+/*
+ * Is the call still in flight? Its return address is the trampoline's as long as it is. Where the
+ * return address is in a register, nothing tells.
+ */
 static __always_inline int call_alive(const struct abi_inflight *call)
 {
+#if RETURN_ADDRESS_ON_STACK
 	struct abi_control *control = control_get();
 	u64 word = 0;
 
@@ -96,6 +107,23 @@ static __always_inline int call_alive(const struct abi_inflight *call)
 	if (control->trampoline)
 		return word == control->trampoline;
 	return word != call->return_address;
+#else
+	return 1;
+#endif
+}
+
+/*
+ * A function was entered at the stack pointer of a call in flight: by that call's last jump (then
+ * it returns to the trampoline, too), or after that call was left? The trampoline is at the start
+ * of a page: that has to do until it is known.
+ */
+static __always_inline int is_tail_call(const struct abi_inflight *call, u64 return_address)
+{
+	struct abi_control *control = control_get();
+
+	if (control && control->trampoline)
+		return return_address == control->trampoline;
+	return return_address != call->return_address && !(return_address & 4095);
 }
 
 /* Drops the calls that the thread left without returning; returns how many are still in flight. */
@@ -119,25 +147,53 @@ static __always_inline u32 drop_dead(struct abi_thread *thread, u64 sp)
 	return depth;
 }
 
-/* The call below which a function entered at `sp` runs, or NULL; a dead one is dropped. */
-static __always_inline struct abi_inflight *outer_call(struct abi_thread *thread, u64 sp)
+/*
+ * Is the function that was entered at `sp` a part of a call in flight in thread `slot`? Calls that
+ * turn out to be dead are dropped.
+ */
+__noinline int is_nested(u32 slot, u64 sp, u64 return_address)
 {
-	u32 depth = drop_dead(thread, sp);
+	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &slot);
+	u32 depth;
 
+	if (!thread)
+		return 0;
+	depth = drop_dead(thread, sp);
 	for (u32 i = 0; i < ABI_MAX_INFLIGHT; i++) {
 		struct abi_inflight *call;
+		enum signal_answer signal = SIGNAL_NONE;
 
 		if (!depth || depth > ABI_MAX_INFLIGHT)
 			break;
 		call = &thread->inflight[(depth - 1) & (ABI_MAX_INFLIGHT - 1)];
-		if (call_alive(call))
-			return call;
+		if (call->sp == sp) {
+			if (is_tail_call(call, return_address))
+				return 1;
+		} else {
+			signal = signal_between(slot, sp, call->sp);
+			if (signal == SIGNAL_BETWEEN)
+				return 0;
+			/* One with parts without end was left; its place on the stack is as it was.
+			 */
+			if (call_alive(call) && call->nested < ABI_MAX_NESTED) {
+				call->nested += signal == SIGNAL_NONE;
+				return signal == SIGNAL_NONE;
+			}
+		}
 		loss_count(ABI_LOSS_RETURN_MISSED);
 		put_back(call);
 		depth--;
 		thread->depth = depth;
 	}
 	return 0;
+}
+
+/* What is left to do for a call whose return will not be seen: a realloc's old block goes. */
+static __always_inline void give_up(u64 address, u32 kind, u32 loss)
+{
+	loss_count(loss);
+	if (address && (kind == ABI_KIND_REALLOC || kind == ABI_KIND_REALLOCARRAY))
+		book_free_at(address);
 }
 
 /*
@@ -163,22 +219,26 @@ __noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_re
 	u32 slot = thread_slot();
 	struct abi_inflight *call;
 	struct abi_thread *thread;
-	u32 depth;
+	u32 depth, site;
 	u64 hash;
+	int old;
 
 	if (slot == NO_THREAD || !control)
 		return 0;
 	thread = bpf_map_lookup_elem(&threads, &slot);
-	if (!thread)
+	if (!thread) {
+		if (read_once(control->tracking))
+			give_up(address, kind, ABI_LOSS_THREAD_TABLE_FULL);
 		return 0;
+	}
 	thread->events++;
 	if (!read_once(control->tracking))
 		return 0;
-	if (thread->depth && outer_call(thread, sp))
+	if (thread->depth && is_nested(slot, sp, return_address))
 		return 0;
 	depth = thread->depth;
 	if (depth >= ABI_MAX_INFLIGHT) {
-		loss_count(ABI_LOSS_NESTING_TOO_DEEP);
+		give_up(address, kind, ABI_LOSS_NESTING_TOO_DEEP);
 		return 0;
 	}
 	call = &thread->inflight[depth & (ABI_MAX_INFLIGHT - 1)];
@@ -187,19 +247,28 @@ __noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_re
 	call->size = size;
 	call->address = address;
 	call->kind = kind;
+	call->nested = 0;
 	call->old_value = 0;
 	if (kind == ABI_KIND_REALLOC || kind == ABI_KIND_REALLOCARRAY)
 		call->old_value = address ? live_remove(address) : 0;
-	hash = stack_walk(slot, return_address, sp, fp);
-	if (tables_are_old(control)) {
-		/* Marked, and a site apart from those of what was mapped before. */
-		if (!thread->truncated)
-			thread->truncated = UNWIND_TRUNCATED_PENDING;
-		hash = hash_mix(hash, UNWIND_TRUNCATED_PENDING);
+	old = tables_are_old(control);
+	site = old ? 0 : stack_cache_find(slot, return_address, sp, fp, kind);
+	if (!site) {
+		hash = stack_walk(slot, return_address, sp, fp);
+		if (old) {
+			/* Marked, and a site apart from those of what was mapped before. */
+			if (!thread->truncated)
+				thread->truncated = UNWIND_TRUNCATED_PENDING;
+			hash = hash_mix(hash, UNWIND_TRUNCATED_PENDING);
+		}
+		site = site_find(slot, hash, 0, kind);
+		/* Cached stacks are whole. */
+		if (thread->truncated)
+			loss_count(ABI_LOSS_STACK_TRUNCATED);
+		else if (site)
+			stack_cache_add(slot, sp, fp, kind, site);
 	}
-	call->site = site_find(slot, hash, 0, kind);
-	if (thread->truncated)
-		loss_count(ABI_LOSS_STACK_TRUNCATED);
+	call->site = site;
 	thread->depth = depth + 1;
 	return 0;
 }
@@ -207,8 +276,6 @@ __noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_re
 /* What a realloc did to the old block. */
 static __always_inline void finish_old_block(const struct abi_inflight *call, u64 result)
 {
-	struct abi_counters *c = counters_get();
-
 	if (!call->address)
 		return;
 	/* NULL for a size of 0 means freed (glibc); for any other size the block is untouched. */
@@ -218,8 +285,8 @@ static __always_inline void finish_old_block(const struct abi_inflight *call, u6
 	}
 	if (call->old_value)
 		book_free(call->old_value);
-	else if (c)
-		__sync_fetch_and_add(&c->before_attach_frees, 1);
+	else
+		count_unknown_free(call->address);
 }
 
 /* A function that may allocate returns `result`; `sp` is the one it was entered with. */
@@ -244,8 +311,10 @@ __noinline int call_exit(u64 sp, u64 result, u32 kind)
 		return 0;
 	thread->depth = depth - 1;
 	if (kind == ABI_KIND_POSIX_MEMALIGN) {
-		if (result || bpf_probe_read_user(&result, sizeof(result), (void *)call->address))
+		if (result)
 			return 0;
+		if (bpf_probe_read_user(&result, sizeof(result), (void *)call->address))
+			loss_count(ABI_LOSS_EVENT_LOST);
 	} else if (kind == ABI_KIND_REALLOC || kind == ABI_KIND_REALLOCARRAY) {
 		finish_old_block(call, result);
 	}
@@ -254,33 +323,43 @@ __noinline int call_exit(u64 sp, u64 result, u32 kind)
 	return 0;
 }
 
+/*
+ * Is a realloc of this block in flight that the free, entered at `sp`, is a part of? The realloc
+ * books it. Nothing is dropped here: a handler that frees may run on a stack of its own.
+ */
+static __always_inline int is_reallocs(const struct abi_thread *thread, u64 sp, u64 address)
+{
+	u32 depth = thread->depth;
+
+	for (u32 i = 0; i < ABI_MAX_INFLIGHT; i++) {
+		const struct abi_inflight *call = &thread->inflight[i];
+
+		if (i >= depth)
+			break;
+		if (call->address == address && (s64)(call->sp - sp) >= 0 && call_alive(call) &&
+		    (call->kind == ABI_KIND_REALLOC || call->kind == ABI_KIND_REALLOCARRAY))
+			return 1;
+	}
+	return 0;
+}
+
 __noinline int call_free(u64 sp, u64 address)
 {
-	struct abi_counters *c = counters_get();
+	struct abi_control *control = control_get();
 	u32 slot = thread_slot();
-	struct abi_inflight *outer;
 	struct abi_thread *thread;
-	u64 value;
 
-	if (slot == NO_THREAD || !c)
+	if (slot == NO_THREAD || !control)
 		return 0;
 	thread = bpf_map_lookup_elem(&threads, &slot);
-	if (!thread)
+	if (thread)
+		thread->events++;
+	/* No book is open yet, or it is closed: its last totals are of one moment. */
+	if (!address || !read_once(control->tracking))
 		return 0;
-	thread->events++;
-	if (!address)
+	if (thread && thread->depth && is_reallocs(thread, sp, address))
 		return 0;
-	if (thread->depth) {
-		outer = outer_call(thread, sp);
-		/* A realloc that frees its old block by calling free: the realloc books it. */
-		if (outer && outer->address == address)
-			return 0;
-	}
-	value = live_remove(address);
-	if (value)
-		book_free(value);
-	else
-		__sync_fetch_and_add(&c->before_attach_frees, 1);
+	book_free_at(address);
 	return 0;
 }
 
@@ -386,7 +465,7 @@ SEC("uprobe") int count_enter(struct pt_regs *context)
 	u32 slot = thread_slot();
 	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &slot);
 
-	if (slot != NO_THREAD && thread)
+	if (thread)
 		thread->events++;
 	return 0;
 }

@@ -44,6 +44,7 @@ LEDGER_ARRAY(sites, struct abi_site);
 LEDGER_ARRAY(site_order, u64); /* slots of sites in the order they were made; 0 = not yet written */
 LEDGER_ARRAY(site_totals, struct abi_totals);
 LEDGER_ARRAY(site_cohorts, struct abi_cohorts);
+LEDGER_ARRAY(lost_blocks, s64); /* how many of those whose home is here the table could not take */
 LEDGER_ARRAY(controls, struct abi_control);
 LEDGER_ARRAY(counters, struct abi_counters);
 
@@ -112,9 +113,13 @@ static __always_inline u64 block_key(const struct abi_control *control, u64 addr
 	return (address >> 3 & ABI_KEY_ADDRESS_MASK) | control->epoch << ABI_KEY_EPOCH_SHIFT;
 }
 
+/*
+ * Fibonacci hashing (Knuth, 6.4): the product's highest bits spread keys that are equally spaced,
+ * as blocks of one size are, more evenly than chance would.
+ */
 static __always_inline u32 block_home(u64 key)
 {
-	return (key * HASH_MULTIPLIER) >> 32;
+	return ((key * HASH_MULTIPLIER) >> 32) * (cfg_bucket_mask + 1ull) >> 32;
 }
 
 /* Slot `place` of the probe sequence that starts at bucket `home`. */
@@ -160,6 +165,41 @@ __noinline u32 live_search(u64 key, u32 home)
 	return block_search(key, home);
 }
 
+/* Blocks that are not in the table share counts, by their home. */
+static __always_inline s64 *lost_count(u64 key)
+{
+	u32 index = block_home(key) & cfg_site_mask;
+
+	return bpf_map_lookup_elem(&lost_blocks, &index);
+}
+
+/* A block that exists from now on, but not in the table. */
+static __always_inline void lost_add(u64 key, u32 loss)
+{
+	s64 *count = lost_count(key);
+
+	loss_count(loss);
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
+/* The free of a block that the table does not have: it was lost, or is older than the book. */
+static __always_inline void count_unknown_free(u64 address)
+{
+	struct abi_control *control = control_get();
+	struct abi_counters *c = counters_get();
+	s64 *count;
+
+	if (!control || !c)
+		return;
+	count = lost_count(block_key(control, address));
+	if (count && read_once(*count) > 0 && __sync_fetch_and_add(count, -1) > 0) {
+		__sync_fetch_and_add(&c->untracked_frees, 1);
+		return;
+	}
+	__sync_fetch_and_add(&c->before_attach_frees, 1);
+}
+
 /* Takes a block out of the table; returns its value, 0 if it is not there. */
 __noinline u64 live_remove(u64 address)
 {
@@ -196,7 +236,7 @@ __noinline int live_insert(u64 address, u64 value)
 	if (!control)
 		return -1;
 	if (address >> ABI_ADDRESS_BITS) {
-		loss_count(ABI_LOSS_ADDRESS_TOO_WIDE);
+		lost_add(block_key(control, address), ABI_LOSS_ADDRESS_TOO_WIDE);
 		return -1;
 	}
 	key = block_key(control, address);
@@ -223,8 +263,19 @@ __noinline int live_insert(u64 address, u64 value)
 			return 0;
 		}
 	}
-	loss_count(ABI_LOSS_LIVE_TABLE_FULL);
+	lost_add(key, ABI_LOSS_LIVE_TABLE_FULL);
 	return -1;
+}
+
+/* The block at `address` is freed. */
+static __always_inline void book_free_at(u64 address)
+{
+	u64 value = live_remove(address);
+
+	if (value)
+		book_free(value);
+	else
+		count_unknown_free(address);
 }
 
 /* A new block: table first, then totals. 0, or -1 with the loss counted. */
@@ -236,12 +287,12 @@ static __always_inline int book_allocation(u64 address, u64 size, u32 site)
 	if (!control)
 		return -1;
 	if (size >= ABI_SIZE_MAX) {
-		loss_count(ABI_LOSS_SIZE_TOO_LARGE);
+		lost_add(block_key(control, address), ABI_LOSS_SIZE_TOO_LARGE);
 		return -1;
 	}
 	cohort = read_once(control->cohort_now) & (ABI_COHORTS - 1);
-	if (live_insert(address, size << ABI_VALUE_SIZE_SHIFT |
-					 (u64)site << ABI_VALUE_SITE_SHIFT | cohort))
+	if (live_insert(address,
+			size << ABI_VALUE_SIZE_SHIFT | (u64)site << ABI_VALUE_SITE_SHIFT | cohort))
 		return -1;
 	book(site, cohort, size, 0);
 	return 0;

@@ -6,9 +6,10 @@
  * A frame is its return address `pc`, the stack pointer `cfa` it has right after its callee
  * returned, and the frame pointer `fp`. The rule of pc - 1 gives the caller's: where its CFA is,
  * where the callee kept fp, and that the return address is below the CFA. So by induction over the
- * rules each frame is the true one, as long as each step has a rule; where one has none, the chain
- * of frame pointers is tried (each address it gives must stand after a call, in an executable
- * mapping), and the stack is marked truncated.
+ * rules each frame is the true one, as long as each step has a rule. Where a rule cannot be
+ * expressed, the stack ends, marked truncated. Code without any information (made at run time, or
+ * hand-written) may keep frame pointers: their chain is followed, each address it gives must stand
+ * after a call, in an executable mapping, and the stack is marked all the same.
  *
  * unwind_part() takes the common steps itself: rule in the cache, CFA from sp or fp, words in the
  * window. Everything else is unwind_step(), which can do each of them.
@@ -334,8 +335,15 @@ __noinline int unwind_step(u32 index, u64 rule)
 		return STEP_COMPLETE;
 	case UNWIND_SIGNAL:
 		return step_out_of_signal(thread, index, rule);
-	case UNWIND_NONE:
 	case UNWIND_UNSUPPORTED:
+		/*
+		 * Compiled code whose frame pointer, unless that is the rule, may be an outer
+		 * frame's: following it would leave frames out.
+		 */
+		if (!FP_CHAIN_TRUSTED)
+			return UNWIND_TRUNCATED_NO_ROW;
+		return step_by_fp(thread, index);
+	case UNWIND_NONE:
 		return step_by_fp(thread, index);
 	}
 	if (thread->walk.cfa_unknown && unwind_rule_type(rule) != UNWIND_FP)
@@ -369,7 +377,8 @@ __noinline int unwind_step(u32 index, u64 rule)
 
 /*
  * Up to WALK_PART frames from the one in thread->walk on: 0 if there are more, else as
- * unwind_step(). In the loop the frame is in registers; unwind_step() has it in thread->walk.
+ * unwind_step(). In the loop the frame is in registers, its CFA as a word of the window; for
+ * unwind_step() it is in thread->walk.
  */
 __noinline int unwind_part(u32 index)
 {
@@ -377,68 +386,78 @@ __noinline int unwind_part(u32 index)
 	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &index);
 	struct unwind_cache *cache = bpf_map_lookup_elem(&unwind_caches, &zero);
 	struct abi_control *control = control_get();
-	u64 pc, cfa, fp, base, hash, generation;
-	u32 words, count;
+	u64 pc, fp, base, hash, words, cfa, trampoline;
+	u32 start, count, generation;
 	int end = 0;
 
 	if (!thread || !cache || !control)
 		return UNWIND_TRUNCATED_FRAME;
+	trampoline = control->trampoline;
 	pc = thread->walk.pc;
-	cfa = thread->walk.cfa;
 	fp = thread->walk.fp;
 	base = thread->walk.base;
 	words = thread->walk.words;
+	cfa = (thread->walk.cfa - base) >> 3;
 	hash = thread->walk.hash;
 	generation = thread->walk.generation;
-	count = thread->frame_count;
-	for (u32 i = 0; i < WALK_PART; i++) {
+	start = thread->frame_count & (ABI_MAX_FRAMES - WALK_PART);
+	for (count = 0; count < WALK_PART;) {
 		u64 entry = read_once(cache->entries[pc & (UNWIND_CACHE_ENTRIES - 1)]);
-		u64 rule = entry & RULE_MASK, above;
-		u32 type, fp_words, fp_word, ra_word;
+		u64 rule = entry & RULE_MASK, above, saved, next;
 
-		thread->frames[count & (ABI_MAX_FRAMES - 1)] = pc;
-		hash = hash_mix(hash, pc);
+		thread->frames[start + count] = pc;
 		count++;
+		hash = hash_mix(hash, pc);
 		if (entry >> UNWIND_RULE_BITS != unwind_cache_tag(pc, generation) ||
-		    cfg_unwind_plain)
+		    !RULES_ARE_PLAIN || cfg_unwind_plain) {
 			rule = unwind_look_up(pc);
-		type = unwind_rule_type(rule);
-		above = (type == UNWIND_FP ? fp : cfa) + rule_cfa_bytes((u32)rule) - base;
-		fp_words = rule_fp_words((u32)rule);
-		ra_word = (u32)(above >> 3) - rule_ra_words((u32)rule);
-		fp_word = (u32)(above >> 3) - fp_words;
-		/* above <= 8 * words: a word below it is in the window, or has wrapped around. */
-		if (rule <= RULE_MASK && (type == UNWIND_SP || type == UNWIND_FP) && !(above & 7) &&
-		    above >> 3 <= words && ra_word < words && (!fp_words || fp_word < words) &&
-		    (s64)(base + above - cfa) > 0 && rule_ra_words((u32)rule) &&
-		    !FP_CHAIN_TRUSTED && !cfg_unwind_plain) {
-			u64 next = RETURN_STRIP(thread->window[ra_word & (ABI_WINDOW_WORDS - 1)]);
-
-			if (next && next != control->trampoline) {
-				if (fp_words)
-					fp = thread->window[fp_word & (ABI_WINDOW_WORDS - 1)];
-				cfa = base + above;
-				pc = next;
-				continue;
-			}
+			goto step;
 		}
+		above = cfa + rule_cfa_words(rule);
+		if (unwind_rule_type(rule) != UNWIND_SP) {
+			above = fp - base;
+			if (unwind_rule_type(rule) != UNWIND_FP || above & 7)
+				goto step;
+			above = (above >> 3) + rule_cfa_words(rule);
+			if (above <= cfa)
+				goto step;
+		}
+		saved = rule_fp_words(rule);
+		/* Words below `above` are in the window if it ends there or later. */
+		if (above > words || saved > above)
+			goto step;
+		next = thread->window[(above - 1) & (ABI_WINDOW_WORDS - 1)];
+		if (!next || next == trampoline)
+			goto step;
+		if (saved)
+			fp = thread->window[(above - saved) & (ABI_WINDOW_WORDS - 1)];
+		cfa = above;
+		pc = next;
+		continue;
+	step:
 		thread->walk.pc = pc;
-		thread->walk.cfa = cfa;
+		thread->walk.cfa = base + cfa * 8;
 		thread->walk.fp = fp;
 		end = unwind_step(index, rule);
 		pc = thread->walk.pc;
-		cfa = thread->walk.cfa;
 		fp = thread->walk.fp;
 		base = thread->walk.base;
 		words = thread->walk.words;
+		cfa = (thread->walk.cfa - base) >> 3;
 		if (end)
 			break;
+		/* Interrupted code may have any stack pointer. */
+		if ((thread->walk.cfa - base) & 7) {
+			base = thread->walk.cfa;
+			words = window_load(index, base);
+			cfa = 0;
+		}
 	}
 	thread->walk.pc = pc;
-	thread->walk.cfa = cfa;
+	thread->walk.cfa = base + cfa * 8;
 	thread->walk.fp = fp;
 	thread->walk.hash = hash;
-	thread->frame_count = count;
+	thread->frame_count = start + count;
 	return end;
 }
 

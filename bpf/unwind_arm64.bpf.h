@@ -18,6 +18,8 @@
 #define RULE_FP_LOST	  UNWIND_ARM64_FP_LOST
 #define RULE_FP_MAX	  UNWIND_ARM64_FP_MAX
 #define RULE_FP_AT_FP	  (~0u)
+#define RULES_ARE_PLAIN	  0 /* where the return address is differs by rule */
+#define rule_cfa_words(r) (unwind_arm64_cfa(r) * 2)
 #define rule_cfa_bytes(r) ((u64)unwind_arm64_cfa(r) * 16)
 #define rule_fp_words(r)  unwind_arm64_fp(r)
 

@@ -15,6 +15,8 @@
 #define RULE_FP_LOST	  UNWIND_X86_FP_LOST
 #define RULE_FP_MAX	  UNWIND_X86_FP_MAX
 #define RULE_FP_AT_FP	  UNWIND_X86_FP_AT_FP
+#define RULES_ARE_PLAIN	  1 /* the return address is below the CFA */
+#define rule_cfa_words(r) unwind_x86_cfa(r)
 #define rule_cfa_bytes(r) ((u64)unwind_x86_cfa(r) * 8)
 #define rule_fp_words(r)  unwind_x86_fp(r)
 /* How many words below the CFA the return address is; 0: not on the stack. */

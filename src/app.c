@@ -35,7 +35,9 @@
 #define FIRST_SETTLE_MS	   2000
 #define MIN_SETTLE_MS	   200
 #define DEFAULT_TEXT_WIDTH 120
-#define NAMED_ROWS	   32  /* rows of the screen that the share of names is taken of */
+#define NAMED_ROWS	   32 /* rows of the screen that the share of names is taken of */
+#define NEWS_APART_NS	   50000000ull
+#define MOST_NEWS	   4   /* an end, or the end of a program and the next one */
 #define REDRAW_MS	   200 /* how soon a better name is drawn */
 
 struct app {
@@ -50,7 +52,9 @@ struct app {
 	regex_t filter;
 	bool filtered;
 	int timer_fd;
-	int wait_fd; /* -1 once the target ended */
+	int wait_fd;	  /* -1 once the target ended */
+	unsigned news;	  /* ticks out of time, one right after the other */
+	uint64_t news_ns; /* when the last one was taken */
 	double delay_s;
 	uint64_t revision; /* of the names that were drawn */
 	unsigned long ticks;
@@ -89,6 +93,8 @@ int app_signals(sigset_t *old)
 	sigaddset(&set, SIGQUIT);
 	sigaddset(&set, SIGWINCH);
 	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTSTP);
+	sigaddset(&set, SIGCONT);
 	catch_fatal_signals();
 	if (sigprocmask(SIG_BLOCK, &set, old))
 		return -errno;
@@ -147,7 +153,8 @@ static struct export_choice make_choice(const struct app *app)
 static void write_failed(struct app *app, int err)
 {
 	app->done = true;
-	if (err == -EPIPE) /* the reader has seen enough */
+	/* The reader has seen enough, or we were asked to end while it took nothing. */
+	if (err == -EPIPE || err == -ECANCELED)
 		return;
 	log_error("cannot write the output: %s", strerror(-err));
 	app->code = EXITS_INTERNAL;
@@ -362,20 +369,55 @@ static void handle_end_signal(struct app *app, const struct signalfd_siginfo *in
 	app->done = true;
 }
 
+static void ignore(struct app *app, const struct signalfd_siginfo *info)
+{
+	(void)app;
+	(void)info; /* SIGCHLD: the source tells of the target's end */
+}
+
+static void handle_stop(struct app *app, const struct signalfd_siginfo *info)
+{
+	(void)info;
+	if (!app->term) {
+		raise(SIGSTOP);
+		return;
+	}
+	term_suspend(app->term);
+	tick(app);
+}
+
+static void handle_resize(struct app *app, const struct signalfd_siginfo *info)
+{
+	(void)info;
+	if (!app->term)
+		return;
+	term_redraw(app->term);
+	handle_key(app, KEYS_RESIZE);
+	draw(app);
+}
+
 static void handle_signals(struct app *app)
 {
+	static const struct {
+		unsigned signal;
+		void (*handle)(struct app *app, const struct signalfd_siginfo *info);
+	} rows[] = {
+		{SIGCHLD, ignore},
+		{SIGTSTP, handle_stop},
+		{SIGCONT, handle_resize}, /* others may have written meanwhile */
+		{SIGWINCH, handle_resize},
+	};
 	struct signalfd_siginfo info;
 
 	while (read(app->config->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo == SIGCHLD)
-			continue; /* the source tells of the target's end */
-		if (info.ssi_signo != SIGWINCH) {
+		size_t i = 0;
+
+		while (i < sizeof(rows) / sizeof(rows[0]) && rows[i].signal != info.ssi_signo)
+			i++;
+		if (i < sizeof(rows) / sizeof(rows[0]))
+			rows[i].handle(app, &info);
+		else
 			handle_end_signal(app, &info);
-		} else if (app->term) {
-			term_redraw(app->term);
-			handle_key(app, KEYS_RESIZE);
-			draw(app);
-		}
 	}
 }
 
@@ -386,11 +428,16 @@ static int source_wait_fd(struct app *app)
 	return source->ops->wait_fd ? source->ops->wait_fd(source) : -1;
 }
 
-/* Asked once: where the source sees no end yet, the next tick on time does. */
-static void handle_target_end(struct app *app)
+/* Asked a few times: where the source sees nothing new yet, the next tick on time does. */
+static void handle_news(struct app *app)
 {
-	app->wait_fd = -1;
+	uint64_t now = now_ns();
+
+	app->news = now - app->news_ns < NEWS_APART_NS ? app->news + 1 : 1;
+	if (app->news >= MOST_NEWS)
+		app->wait_fd = -1;
 	tick(app);
+	app->news_ns = now_ns();
 }
 
 static void handle_timer(struct app *app)
@@ -427,7 +474,7 @@ static void loop(struct app *app)
 		if (fds[0].revents)
 			handle_signals(app);
 		if (!app->done && fds[2].revents)
-			handle_target_end(app);
+			handle_news(app);
 		else if (!app->done && fds[1].revents)
 			handle_timer(app);
 		if (!app->done && fds[3].revents & (POLLHUP | POLLERR | POLLNVAL))
@@ -482,7 +529,9 @@ static int setup_view(struct app *app)
 
 	app->view = view_new();
 	view_set_text(app->view, view_text, app);
-	view_set_minimum(app->view, options->min_size_bytes, options->older_s);
+	view_set_minimum(app->view,
+			 options->min_size_given ? options->min_size_bytes : VIEW_MINIMUM_AUTO,
+			 options->older_s);
 	view_set_sort(app->view, options->sort, false);
 	if (options->sides == 1u << SIDE_KERNEL)
 		view_set_side(app->view, SIDE_KERNEL);
@@ -512,6 +561,7 @@ static int setup_screen(struct app *app)
 	log_hold(true);
 	app->screen = screen_new();
 	app->status.live = true;
+	app->status.own_modules_known = true;
 	fit_canvas(app);
 	if (notice[0])
 		screen_message(app->screen, "%s", notice);

@@ -12,6 +12,7 @@
 #include "check.h"
 #include "exits.h"
 #include "options.h"
+#include "output.h"
 #include "symbol/symbol.h"
 #include "unwind/unwinder.h"
 #include "util/log.h"
@@ -139,6 +140,18 @@ static void abandon(pid_t launched)
 	waitpid(launched, NULL, 0);
 }
 
+/* Where memory runs out, memtop goes first: not the target, whose children inherit nothing of it.
+ */
+static void go_first(void)
+{
+	FILE *file = fopen("/proc/self/oom_score_adj", "we");
+
+	if (!file)
+		return; /* no reason not to watch */
+	fputs("1000", file);
+	fclose(file);
+}
+
 static int watch(const struct options *options, pid_t pid, pid_t launched)
 {
 	const struct live_options live = {
@@ -150,14 +163,16 @@ static int watch(const struct options *options, pid_t pid, pid_t launched)
 		.launched = launched,
 		.unwinder = table_unwinder_new(pid, options->unwind_bytes),
 	};
-	struct app_config config = {
-		.options = options, .out = stdout, .report = stderr, .launched = launched};
+	struct app_config config = {.options = options, .report = stderr, .launched = launched};
 	char error[ERROR_SIZE] = "";
 	sigset_t old;
 	int err, code;
 
+	go_first();
 	config.signal_fd = app_signals(&old);
-	err = config.signal_fd < 0 ? config.signal_fd :
+	config.out = output_open(STDOUT_FILENO);
+	err = !config.out	   ? -ENOMEM :
+	      config.signal_fd < 0 ? config.signal_fd :
 				     live_open(&live, &config.source, error, sizeof(error));
 	if (err) {
 		log_error("%s", error[0] ? error : strerror(-err));
@@ -175,6 +190,8 @@ static int watch(const struct options *options, pid_t pid, pid_t launched)
 		return launched ? EXITS_LAUNCH_FAILED : EXITS_INTERNAL;
 	}
 	code = app_run(&config);
+	if (config.out)
+		fclose(config.out);
 	source_close(config.source);
 	resolver_close(config.resolver);
 	return code;

@@ -293,6 +293,7 @@ static int take_min_size(struct options *options, const char *argument, struct r
 	if (!parse_bytes(argument, &options->min_size_bytes))
 		return refuse(reason, "--min-size %s: not a size (bytes, or with K, M, G)",
 			      argument);
+	options->min_size_given = true;
 	return 0;
 }
 
@@ -401,7 +402,9 @@ static const struct option_row rows[] = {
 	{"older", 0, "SECONDS", GROUP_TABLE, take_older,
 	 "only sites with a block at least this old", NULL, false},
 	{"min-size", 0, "BYTES", GROUP_TABLE, take_min_size,
-	 "only sites with at least BYTES live (K, M, G)", NULL, false},
+	 "only sites with at least BYTES live (K, M, G)\n"
+	 "[on the screen what is worth a line; else 0]",
+	 NULL, false},
 
 	{"batch", 'b', NULL, GROUP_BATCH, take_batch, "no screen: write each tick to the output",
 	 NULL, false},

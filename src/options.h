@@ -48,6 +48,7 @@ struct options {
 	const char *filter;
 	double older_s;
 	uint64_t min_size_bytes;
+	bool min_size_given; /* else the screen leaves out what is nothing beside the others */
 };
 
 /* 0, or -EINVAL with one line for the user in `error`. */

@@ -1,6 +1,7 @@
 # Every test speaks TAP. tests/<room>/local.mk add their own.
 include tests/unit/local.mk
 include tests/targets/local.mk
+include tests/targets/books.mk
 include tests/bpf/local.mk
 include tests/screens/local.mk
 include tests/unwind/local.mk

@@ -159,6 +159,10 @@ static enum screen_request find(struct screen *screen, struct view *view, int di
 		screen_message(screen, "Nothing to search for yet: / asks");
 	else if (view_search(view, screen->search, direction) == 0)
 		screen->table.detail = 0;
+	else if (view_hidden(view))
+		screen_message(screen,
+			       "Not found: %s (%zu sites are not shown; \\ looks there too)",
+			       screen->search, view_hidden(view));
 	else
 		screen_message(screen, "Not found: %s", screen->search);
 	return SCREEN_NOTHING;

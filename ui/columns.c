@@ -26,12 +26,34 @@ static void verdict_text(const struct draw *draw, const struct site_stats *site,
 		 unmatched(site) ? "UNMATCHED" : verdict_word(site->judgment.verdict));
 }
 
+/* "2,163", and in six cells whatever the count: "123k", "1.2M". */
+static void count_text(uint64_t count, char *ret)
+{
+	static const char units[] = "kMGTPE";
+	double value = (double)count;
+	size_t unit = 0;
+
+	format_count(ret, count);
+	if (strlen(ret) <= 6)
+		return;
+	for (value /= 1000; value >= 999.5 && unit + 2 < sizeof(units); value /= 1000)
+		unit++;
+	snprintf(ret, COLUMN_TEXT_SIZE, "%.*f%c", value < 9.95 ? 1 : 0, value, units[unit]);
+}
+
+/* Counts of thousands stand without commas: `12345 of 12345` is as wide as the foot has room. */
 static void verdict_total(const struct draw *draw, const struct side_stats *side, char *ret)
 {
-	enum side which = view_side(draw->view);
+	char shown[FORMAT_SIZE], all[FORMAT_SIZE];
 
 	(void)side;
-	snprintf(ret, COLUMN_TEXT_SIZE, "%zu of %zu", view_count(draw->view), draw->sites[which]);
+	snprintf(ret, COLUMN_TEXT_SIZE, "%zu of %zu", view_count(draw->view),
+		 draw->sites[view_side(draw->view)]);
+	if (strlen(ret) <= COLUMNS_START + 11)
+		return;
+	count_text(view_count(draw->view), shown);
+	count_text(draw->sites[view_side(draw->view)], all);
+	snprintf(ret, COLUMN_TEXT_SIZE, "%s of %s", shown, all);
 }
 
 static void live_text(const struct draw *draw, const struct site_stats *site, char *ret)
@@ -78,21 +100,6 @@ static void rate_text(const struct draw *draw, const struct site_stats *site, ch
 static void rate_total(const struct draw *draw, const struct side_stats *side, char *ret)
 {
 	format_rate(ret, side->rate_bytes_per_s, (double)draw->picture->floor_bytes_per_s);
-}
-
-/* "2,163", and in six cells whatever the count: "123k", "1.2M". */
-static void count_text(uint64_t count, char *ret)
-{
-	static const char units[] = "kMGTPE";
-	double value = (double)count;
-	size_t unit = 0;
-
-	format_count(ret, count);
-	if (strlen(ret) <= 6)
-		return;
-	for (value /= 1000; value >= 999.5 && unit + 2 < sizeof(units); value /= 1000)
-		unit++;
-	snprintf(ret, COLUMN_TEXT_SIZE, "%.*f%c", value < 9.95 ? 1 : 0, value, units[unit]);
 }
 
 static void blocks_text(const struct draw *draw, const struct site_stats *site, char *ret)

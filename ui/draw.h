@@ -48,6 +48,12 @@ struct piece {
 	enum style style;
 };
 
+/* The share of frames named stands in the status row where the first row has no room for it. */
+static inline bool draw_names_below(const struct draw *draw)
+{
+	return draw->layout.status_row != LAYOUT_NONE && draw->canvas->columns < 135;
+}
+
 /* Returns the cells taken. */
 unsigned draw_pieces(struct canvas *canvas, unsigned row, unsigned column, unsigned width,
 		     const struct piece *pieces, size_t count);

@@ -66,6 +66,14 @@ static double value_now(const struct picture *picture)
 	return (double)picture->memory.rss_bytes;
 }
 
+/* Of what is drawn: the charge, or RSS, which is not alone in using up the system's memory. */
+static double rate_ahead(const struct picture *picture)
+{
+	if (is_charged(picture))
+		return picture->forecast.rate_bytes_per_s;
+	return isnan(picture->rss_rate_bytes_per_s) ? 0 : picture->rss_rate_bytes_per_s;
+}
+
 static double end_s(const struct picture *picture)
 {
 	return (picture->forecast.low_s + (isnan(picture->forecast.high_s) ?
@@ -90,8 +98,13 @@ static void plot_axes(const struct draw *draw, struct plot *plot)
 		plot->to_s = plot->now_s;
 		plot->from_s = fmin(plot->now_s - MIN_SPAN_S, -0.02 * span);
 	}
-	plot->to_scale = limit > 0 && picture->charge.source != LIMIT_NONE &&
+	/* The system's limit is no limit of the target's RSS: other programs take their part. */
+	plot->to_scale = limit > 0 &&
+			 (is_charged(picture) || picture->charge.source == LIMIT_USER) &&
 			 (limit <= FAR_LIMIT * most || !isnan(picture->forecast.low_s));
+	if (!plot->to_scale && plot->to_s > plot->now_s)
+		most = fmax(most,
+			    value_now(picture) + rate_ahead(picture) * (plot->to_s - plot->now_s));
 	plot->top = plot->to_scale ? fmax(limit, most) : fmax(most * 1.25, 1);
 }
 
@@ -165,8 +178,7 @@ static void draw_forecast(const struct draw *draw, const struct plot *plot)
 	if (plot->to_s <= plot->now_s)
 		return;
 	end = end_s(picture);
-	rate = plot->to_scale && end > 0 ? (plot->top - now) / end :
-					   picture->forecast.rate_bytes_per_s;
+	rate = plot->to_scale && end > 0 ? (plot->top - now) / end : rate_ahead(picture);
 	for (unsigned cell = time_dot(plot, plot->now_s) / 2 + 1; cell < plot->columns; cell++) {
 		double time = dot_time(plot, cell * 2);
 		unsigned height = value_dots(plot, now + rate * (time - plot->now_s));
@@ -192,8 +204,11 @@ static void draw_limit(const struct draw *draw, const struct plot *plot, unsigne
 		snprintf(text, sizeof(text), " limit%s%s", draw->layout.boxed ? ", " : "",
 			 draw->layout.boxed ? limit_source_name(picture->charge.source) : "");
 	else if (picture->charge.limit_bytes)
-		snprintf(text, sizeof(text), "limit %s, far above",
-			 format_bytes(number, picture->charge.limit_bytes));
+		snprintf(text, sizeof(text), "limit %s, %s",
+			 format_bytes(number, picture->charge.limit_bytes),
+			 (double)picture->charge.limit_bytes > FAR_LIMIT * greatest(picture) ?
+				 "far above" :
+				 "shared");
 	else
 		snprintf(text, sizeof(text), "no limit");
 	width = canvas_width(draw->canvas, text);

@@ -4,6 +4,7 @@
  * RSS made of, what grew since the mark. Shown parts add up to the shown sum: they are rounded
  * together.
  */
+#include "core/losses.h"
 #include "ui/draw.h"
 #include "ui/theme.h"
 
@@ -12,10 +13,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BAR_CELLS  20
-#define BAR_COLUMN 19
-#define TENTH	   (1024 * 1024 / 10.0)
-#define MAX_PARTS  8
+#define BAR_CELLS    20
+#define BAR_COLUMN   19
+#define TENTH	     (1024 * 1024 / 10.0)
+#define MAX_PARTS    8
+#define CLOCK_SPREAD 1.5
 
 /* A part of a sum of bytes. */
 struct part {
@@ -25,7 +27,7 @@ struct part {
 	bool upper_bound;
 };
 
-static void target_text(const struct draw *draw, struct piece *ret)
+static void target_text(const struct draw *draw, struct piece *ret, struct piece *alias)
 {
 	const struct target_state *target = &draw->picture->target;
 	const char *slash = strrchr(target->exe, '/');
@@ -33,6 +35,9 @@ static void target_text(const struct draw *draw, struct piece *ret)
 
 	snprintf(ret->text, sizeof(ret->text), "%.60s[%d]", name, (int)target->pid);
 	ret->style = STYLE_TITLE;
+	/* What top and ps call it, where that is another name than its file's. */
+	if (target->comm[0] && strncmp(name, target->comm, strlen(target->comm)) != 0)
+		snprintf(alias->text, sizeof(alias->text), "(%s)", target->comm);
 }
 
 static void state_text(const struct draw *draw, struct piece *ret)
@@ -67,20 +72,26 @@ static void state_text(const struct draw *draw, struct piece *ret)
 	}
 }
 
+/*
+ * Two shares of two things: how much of the CPU time that the target takes goes to the watching,
+ * and how much of its time the thread loses that is hit hardest.
+ */
 static void cost_text(const struct draw *draw, struct piece *cost, struct piece *worst)
 {
+	bool roomy = draw->canvas->columns >= 150;
 	const struct overhead *overhead = &draw->picture->overhead;
 	char number[FORMAT_SIZE];
 
 	if (draw->picture->level == LEVEL_RSS)
 		return;
 	if (!isnan(overhead->target_percent))
-		snprintf(cost->text, sizeof(cost->text), "cost %s",
+		snprintf(cost->text, sizeof(cost->text), "cost %s of its CPU",
 			 format_percent(number, overhead->target_percent));
 	if (!isnan(overhead->worst_thread_percent) && overhead->worst_thread)
-		snprintf(worst->text, sizeof(worst->text), "worst %.15s %s",
-			 overhead->worst_thread_name,
-			 format_percent(number, overhead->worst_thread_percent));
+		snprintf(worst->text, sizeof(worst->text), "worst %s%.15s %s%s",
+			 roomy ? "thread " : "", overhead->worst_thread_name,
+			 format_percent(number, overhead->worst_thread_percent),
+			 roomy ? " of its time" : "");
 }
 
 /* How far stacks can be believed to be whole; nothing where all are. */
@@ -104,6 +115,7 @@ static void draw_identity(const struct draw *draw)
 	const char *dot = wide ? " · " : " ";
 	struct piece pieces[] = {
 		{.before = ""},
+		{.before = " ", .rank = 7},
 		{.before = "  ", .rank = 5},
 		{.before = wide ? "  " : " "},
 		{.before = "  ", .rank = 1, .style = STYLE_TITLE},
@@ -114,23 +126,23 @@ static void draw_identity(const struct draw *draw)
 		{.before = dot, .rank = 2},
 		{.before = dot, .rank = 1},
 	};
+	uint64_t lost = losses_of_side(picture->losses, view_side(draw->view));
 	char number[FORMAT_SIZE];
 
-	target_text(draw, &pieces[0]);
+	target_text(draw, &pieces[0], &pieces[1]);
 	if (wide)
-		snprintf(pieces[1].text, sizeof(pieces[1].text), "attached %s",
+		snprintf(pieces[2].text, sizeof(pieces[2].text), "attached %s",
 			 format_duration(number, picture->elapsed_s));
-	state_text(draw, &pieces[2]);
-	snprintf(pieces[3].text, sizeof(pieces[3].text), "%s", level_name(picture->level));
-	cost_text(draw, &pieces[4], &pieces[5]);
-	if (!isnan(picture->names_percent) && wide)
-		snprintf(pieces[6].text, sizeof(pieces[6].text), "names %s",
+	state_text(draw, &pieces[3]);
+	snprintf(pieces[4].text, sizeof(pieces[4].text), "%s", level_name(picture->level));
+	cost_text(draw, &pieces[5], &pieces[6]);
+	if (!isnan(picture->names_percent) && wide && !draw_names_below(draw))
+		snprintf(pieces[7].text, sizeof(pieces[7].text), "names %s",
 			 format_percent(number, picture->names_percent));
-	stacks_text(picture, &pieces[7]);
-	snprintf(pieces[8].text, sizeof(pieces[8].text), "lost %s",
-		 format_count(number, picture->losses_total));
-	pieces[8].style = picture->losses_total ? STYLE_WARNING : STYLE_NORMAL;
-	format_clock(pieces[9].text, picture->time_unix_ns);
+	stacks_text(picture, &pieces[8]);
+	snprintf(pieces[9].text, sizeof(pieces[9].text), "lost %s", format_count(number, lost));
+	pieces[9].style = lost ? STYLE_WARNING : STYLE_NORMAL;
+	format_clock(pieces[10].text, picture->time_unix_ns);
 	draw_pieces(draw->canvas, 0, 0, draw->canvas->columns, pieces,
 		    sizeof(pieces) / sizeof(pieces[0]));
 }
@@ -153,7 +165,8 @@ static void death_text(const struct draw *draw, bool clock, char *ret, size_t si
 	used = (size_t)snprintf(ret, size, "%s in %s%s%s",
 				picture->charge.source == LIMIT_USER ? "limit" : "OOM", low,
 				apart ? "–" : "", apart ? high : "");
-	if (clock && apart) {
+	/* A time of day only where the interval is one: nobody reads an hour from its middle. */
+	if (clock && apart && forecast->high_s < CLOCK_SPREAD * forecast->low_s) {
 		double middle = (forecast->low_s + forecast->high_s) / 2;
 
 		if (middle < 86400)
@@ -168,15 +181,28 @@ static void leak_pieces(const struct draw *draw, struct piece *kept, struct piec
 {
 	const struct judgment *judgment = &draw->picture->judgment;
 	bool wide = draw->layout.wide;
+	char number[FORMAT_SIZE] = "";
 
-	if (isnan(judgment->one_in) || judgment->one_in < 1.05)
-		snprintf(kept->text, sizeof(kept->text), "never freed");
+	if (judgment->one_in > 1)
+		format_kept(number, 1 / judgment->one_in);
+	if (wide && strncmp(number, "1 in ", 5) == 0)
+		snprintf(kept->text, sizeof(kept->text), "1 block in %s never freed", number + 5);
 	else
-		snprintf(kept->text, sizeof(kept->text), "1 %sin %.0f never freed",
-			 wide ? "block " : "", judgment->one_in);
+		snprintf(kept->text, sizeof(kept->text), "%s%snever freed", number,
+			 number[0] ? wide ? " of the blocks " : " " : "");
 	if (!isnan(draw->picture->top_share) && draw->picture->top_share > 0)
 		snprintf(share->text, sizeof(share->text), "%.0f%% of %sgrowth",
 			 fmin(draw->picture->top_share, 1) * 100, wide ? "the " : "");
+}
+
+/* The site that explains most of the growth; none where the books do not tell. */
+static const struct site_stats *culprit(const struct draw *draw)
+{
+	const struct side_stats *sides = draw->picture->sides;
+
+	if (!draw->top || !sides[SIDE_USER].known || !sides[draw->top->info->side].known)
+		return NULL;
+	return draw->top;
 }
 
 static void draw_verdict(const struct draw *draw)
@@ -184,10 +210,12 @@ static void draw_verdict(const struct draw *draw)
 	const struct picture *picture = draw->picture;
 	const struct judgment *judgment = &picture->judgment;
 	enum style style = verdict_style(judgment->verdict);
+	const struct site_stats *top = culprit(draw);
 	bool wide = draw->layout.wide, leaking = judgment->verdict == VERDICT_LEAKING;
+	bool unseen = judgment->verdict == VERDICT_GROWING && !picture->sides[SIDE_USER].known;
 	struct piece pieces[] = {
 		{.before = "", .style = style},
-		{.before = wide ? "  " : " ", .style = STYLE_TITLE},
+		{.before = wide || !leaking ? "  " : " ", .style = STYLE_TITLE},
 		{.before = " ", .style = STYLE_TITLE, .rank = 1},
 		{.before = wide ? ", " : "  ", .rank = 2},
 		{.before = ": ", .rank = 3},
@@ -195,23 +223,26 @@ static void draw_verdict(const struct draw *draw)
 	char death[80] = "", sentence[160], number[FORMAT_SIZE];
 	unsigned columns = draw->canvas->columns, right;
 
-	if (leaking)
+	/* Without the heap's book nobody knows how frees follow. */
+	if (leaking || unseen)
 		snprintf(sentence, sizeof(sentence), "%s", verdict_word(judgment->verdict));
 	else
 		verdict_sentence(sentence, sizeof(sentence), judgment, picture->floor_bytes_per_s);
 	snprintf(pieces[0].text, sizeof(pieces[0].text), "%s %.150s",
 		 verdict_glyph(judgment->verdict), sentence);
-	if (draw->top && judgment->verdict != VERDICT_STEADY) {
+	if (top && judgment->verdict != VERDICT_STEADY) {
 		char name[STACK_NAME_SIZE];
 
-		stack_site_name(draw->resolver, picture->modules, draw->top->info, name,
-				sizeof(name));
+		stack_site_name(draw->resolver, picture->modules, top->info, name, sizeof(name));
 		snprintf(pieces[1].text, sizeof(pieces[1].text), "%.150s", name);
-		format_rate(pieces[2].text, draw->top->rate_bytes_per_s, 0);
+		format_rate(pieces[2].text, top->rate_bytes_per_s, 0);
 	} else if (judgment->verdict != VERDICT_STEADY && !isnan(picture->rss_rate_bytes_per_s)) {
-		snprintf(pieces[2].text, sizeof(pieces[2].text), "RSS %s",
+		snprintf(pieces[1].text, sizeof(pieces[1].text), "RSS %s",
 			 format_rate(number, picture->rss_rate_bytes_per_s, 0));
 	}
+	if (unseen)
+		snprintf(pieces[3].text, sizeof(pieces[3].text), "whose is not seen at level %s",
+			 level_name(picture->level));
 	if (leaking)
 		leak_pieces(draw, &pieces[3], &pieces[4]);
 	if (wide)
@@ -300,6 +331,8 @@ static size_t rss_parts(const struct draw *draw, struct part *ret)
 	const struct accounting *books = &draw->picture->accounting;
 	const struct memory *memory = &draw->picture->memory;
 	bool wide = draw->layout.wide;
+	double mapped = (double)(books->anon_maps_bytes + books->stacks_bytes);
+	double files = (double)(books->file_bytes + books->shmem_bytes);
 
 	if (!books->known) {
 		ret[0] = (struct part){"█", "anonymous", (double)memory->anon_bytes, false};
@@ -307,21 +340,25 @@ static size_t rss_parts(const struct draw *draw, struct part *ret)
 		ret[2] = (struct part){"▓", "shm", (double)memory->shmem_bytes, false};
 		return 3;
 	}
+	if (!draw->picture->sides[SIDE_USER].known) {
+		ret[0] = (struct part){
+			"█", "heap",
+			(double)(books->heap_live_bytes + books->slack_or_before_bytes), false};
+		ret[1] = (struct part){"▒", "maps+stacks", mapped, false};
+		ret[2] = (struct part){"▓", "file+shm", files, false};
+		ret[3] = (struct part){"?", "unexplained", (double)books->unexplained_bytes, false};
+		return books->unexplained_bytes ? 4 : 3;
+	}
 	ret[0] = (struct part){"█", "live", (double)books->heap_live_bytes, false};
 	ret[1] = (struct part){"░", "", (double)books->slack_or_before_bytes, true};
 	strcpy(ret[1].name, wide ? "slack or pre-attach" : "slack/before");
 	if (!wide) {
 		ret[2] = (struct part){"▒", "rest",
-				       (double)(books->anon_maps_bytes + books->stacks_bytes +
-						books->file_bytes + books->shmem_bytes +
-						books->unexplained_bytes),
-				       false};
+				       mapped + files + (double)books->unexplained_bytes, false};
 		return 3;
 	}
-	ret[2] = (struct part){"▒", "maps+stacks",
-			       (double)(books->anon_maps_bytes + books->stacks_bytes), false};
-	ret[3] = (struct part){"▓", "file+shm", (double)(books->file_bytes + books->shmem_bytes),
-			       false};
+	ret[2] = (struct part){"▒", "maps+stacks", mapped, false};
+	ret[3] = (struct part){"▓", "file+shm", files, false};
 	if (!books->unexplained_bytes)
 		return 4;
 	ret[4] = (struct part){"?", "unexplained", (double)books->unexplained_bytes, false};
@@ -395,7 +432,7 @@ static size_t growth_parts(const struct draw *draw, struct part *ret)
 {
 	const struct growth *growth = &draw->picture->growth;
 
-	if (!draw->picture->accounting.known) {
+	if (!draw->picture->accounting.known || !draw->picture->sides[SIDE_USER].known) {
 		ret[0] = (struct part){
 			"█", "anonymous",
 			(double)(growth->rss_bytes - growth->file_bytes - growth->shmem_bytes),

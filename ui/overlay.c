@@ -27,6 +27,9 @@ static const char *const meanings[VERDICT_COUNT] = {
 static const char *const notes[] = {
 	"memtop sees frees, not pointers: an unbounded queue looks like a leak.",
 	"KEPT: share of old blocks (older than 10 x the median life) never freed.",
+	"cost: share of the CPU time the target takes that goes to watching it.",
+	"worst: share of its time that the busiest thread loses by it.",
+	"lost: events that this side's books miss; the foot names them.",
 	"No key signals or changes the target.",
 };
 

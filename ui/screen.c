@@ -11,6 +11,7 @@
 #include "ui/overlay.h"
 #include "util/alloc.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,16 +103,18 @@ static void gather(struct draw *draw)
 	}
 }
 
-static void status_losses(const struct picture *picture, struct piece *ret)
+/* "lost: free_missed 3, return_missed 1": what the header counts for this side, by name. */
+static void status_losses(const struct draw *draw, struct piece *ret)
 {
-	uint64_t most = 0;
+	const uint64_t *counts = draw->picture->losses;
+	size_t used = 0;
 
-	for (int i = 0; i < ABI_LOSS_COUNT; i++)
-		if (losses[i].name && !losses[i].booked && picture->losses[i] > most) {
-			most = picture->losses[i];
-			snprintf(ret->text, sizeof(ret->text), "lost: %s %llu", losses[i].name,
-				 (unsigned long long)most);
-		}
+	for (size_t i = 0; i < ABI_LOSS_COUNT && used < sizeof(ret->text); i++)
+		if (losses[i].name && !losses[i].booked && counts[i] &&
+		    loss_touches(i, view_side(draw->view)))
+			used += (size_t)snprintf(ret->text + used, sizeof(ret->text) - used,
+						 "%s %s %llu", used ? "," : "lost:", losses[i].name,
+						 (unsigned long long)counts[i]);
 }
 
 static void draw_status(const struct draw *draw)
@@ -119,19 +122,23 @@ static void draw_status(const struct draw *draw)
 	const struct picture *picture = draw->picture;
 	struct piece pieces[] = {
 		{.before = "", .rank = 1},
+		{.before = " · ", .rank = 2},
 		{.before = " · ", .style = STYLE_WARNING},
 		{.before = " · ", .style = STYLE_WARNING},
 		{.before = " · ", .style = STYLE_TITLE},
 	};
-	char clock[FORMAT_SIZE];
+	char clock[FORMAT_SIZE], number[FORMAT_SIZE];
 
 	if (picture->mark.time_unix_ns)
 		snprintf(pieces[0].text, sizeof(pieces[0].text), "mark: %s %s",
 			 draw_mark_name(draw), format_clock(clock, picture->mark.time_unix_ns));
-	status_losses(picture, &pieces[1]);
-	snprintf(pieces[2].text, sizeof(pieces[2].text), "%.150s", picture->level_reason);
+	if (draw_names_below(draw) && !isnan(picture->names_percent))
+		snprintf(pieces[1].text, sizeof(pieces[1].text), "names %s",
+			 format_percent(number, picture->names_percent));
+	status_losses(draw, &pieces[2]);
+	snprintf(pieces[3].text, sizeof(pieces[3].text), "%.150s", picture->level_reason);
 	if (view_filter(draw->view))
-		snprintf(pieces[3].text, sizeof(pieces[3].text), "filter: %.140s",
+		snprintf(pieces[4].text, sizeof(pieces[4].text), "filter: %.140s",
 			 view_filter(draw->view));
 	draw_pieces(draw->canvas, draw->layout.status_row, 0, draw->canvas->columns, pieces,
 		    sizeof(pieces) / sizeof(pieces[0]));

@@ -64,13 +64,16 @@ static void draw_heading(const struct draw *draw, const struct columns *columns)
 		unsigned needed = canvas_width(draw->canvas, heading);
 		bool sorted = column->sort == sort;
 
+		/* The name of a mark may take all but one cell of the gap before it. */
+		if (needed > width && column->gap > 1) {
+			at -= column->gap - 1;
+			width += column->gap - 1;
+		}
 		if (needed > width)
 			needed = width;
 		/* The arrow takes the column's last cell, or the gap behind a heading as wide. */
-		if (sorted && !column->left && (needed < width || !column->heading)) {
+		if (sorted && !column->left && needed < width)
 			width--;
-			needed = needed > width ? width : needed;
-		}
 		if (!column->left)
 			at += width - needed;
 		canvas_text_cut(draw->canvas, row, at, needed, STYLE_HEADER, heading);
@@ -247,9 +250,8 @@ static void draw_empty(const struct draw *draw)
 	char text[320];
 
 	if (!picture->sides[side].known)
-		snprintf(text, sizeof(text), "The %s side is not watched at level %s%s%s",
-			 side_name(side), level_name(picture->level),
-			 picture->level_reason[0] ? ": " : ".", picture->level_reason);
+		snprintf(text, sizeof(text), "The %s side is not watched at level %s.",
+			 side_name(side), level_name(picture->level));
 	else if (view_hidden(draw->view))
 		snprintf(text, sizeof(text), "None of %zu is shown%s%.200s",
 			 view_hidden(draw->view), view_filter(draw->view) ? " by the filter " : ".",
@@ -301,12 +303,38 @@ static void foot_note(const struct draw *draw, char *ret, size_t size)
 			 round_bytes(number, draw->picture->floor_bytes_per_s));
 }
 
+/* Starts under the verdict, or further left if it needs the room. */
+static void draw_count(const struct draw *draw, unsigned row, unsigned start, unsigned width,
+		       const char *text)
+{
+	unsigned needed = canvas_width(draw->canvas, text), end = start + width;
+
+	if (needed > width)
+		start = needed < end ? end - needed : 0;
+	canvas_text_cut(draw->canvas, row, start, end - start, STYLE_TITLE, text);
+}
+
+/* Small screens have no status row: the totals' place is free where the side is not watched. */
+static bool draw_reason(const struct draw *draw)
+{
+	const struct picture *picture = draw->picture;
+
+	if (draw->layout.status_row != LAYOUT_NONE || !picture->level_reason[0] ||
+	    picture->sides[view_side(draw->view)].known)
+		return false;
+	canvas_text_cut(draw->canvas, draw->layout.foot_row, 0, draw->canvas->columns,
+			STYLE_WARNING, picture->level_reason);
+	return true;
+}
+
 static void draw_foot(const struct draw *draw, const struct columns *columns)
 {
 	const struct side_stats *side = &draw->picture->sides[view_side(draw->view)];
 	unsigned row = draw->layout.foot_row;
 	char text[256];
 
+	if (draw_reason(draw))
+		return;
 	for (size_t i = 0; i < columns->count; i++) {
 		const struct column *column = columns->columns[i];
 
@@ -314,8 +342,7 @@ static void draw_foot(const struct draw *draw, const struct columns *columns)
 			continue;
 		column->total(draw, side, text);
 		if (column->left)
-			canvas_text_cut(draw->canvas, row, columns->starts[i], column->width,
-					STYLE_TITLE, text);
+			draw_count(draw, row, columns->starts[i], column->width, text);
 		else
 			canvas_text_right(draw->canvas, row, columns->starts[i], column->width,
 					  STYLE_TITLE, text);

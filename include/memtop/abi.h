@@ -29,6 +29,7 @@ enum abi_limit {
 	ABI_COHORTS = 256,	 /* birth cohorts a block can name */
 	ABI_COHORT_ROWS = 16,	 /* cohort rows a site keeps */
 	ABI_MAX_INFLIGHT = 8,	 /* probed calls in flight in one thread */
+	ABI_MAX_NESTED = 64,	 /* probed calls that are parts of one probed call */
 	ABI_WINDOW_WORDS = 1024, /* stack words read at once */
 	ABI_BLOCKS_PER_BUCKET = 4,
 };
@@ -137,7 +138,7 @@ struct abi_inflight {
 	__mt_u64 old_value; /* realloc: the old block as the table held it; 0 = not tracked */
 	__mt_u32 site;
 	__mt_u16 kind;
-	__mt_u16 reserved;
+	__mt_u16 nested; /* calls that were taken for parts of it */
 };
 
 /* Where a stack walk stands; see bpf/unwind.bpf.h. */
@@ -151,6 +152,8 @@ struct abi_walk {
 	__mt_u32 cfa_unknown; /* cfa is only a lower bound */
 	__mt_u64 hash;	      /* of the frames so far */
 	__mt_u64 generation;  /* of the tables, when the walk began */
+	__mt_u32 flags;
+	__mt_u32 reserved;
 };
 
 /*
@@ -195,7 +198,7 @@ struct abi_counters {
 	__mt_u64 losses[ABI_LOSS_COUNT];
 	__mt_u64 before_attach_frees;
 	__mt_u64 untracked_frees;
-	__mt_u64 threads;
+	__mt_u64 threads; /* slots of the table of threads that were taken */
 	__mt_u64 sites;
 	__mt_u64 module_changes; /* how often the target's linker said that it changes mappings */
 };

@@ -148,6 +148,40 @@ enum unwind_truncated {
 	UNWIND_TRUNCATED_FRAME = 6,	 /* the frame's rule leads nowhere: damaged stack */
 };
 
+enum unwind_entry_limit {
+	UNWIND_ENTRIES = 4096, /* a power of two */
+	UNWIND_ENTRY_CHECKS = 96,
+	UNWIND_ENTRY_FRAMES = 64,
+	UNWIND_ENTRY_PATIENCE = 16, /* misses in a row before an entry gives way */
+};
+
+/* In unwind_entry.offsets: the value is compared less the stack pointer. */
+#define UNWIND_CHECK_RELATIVE 0x8000u
+
+enum unwind_entry_flag {
+	UNWIND_ENTRY_USES_FP = 1u << 0, /* the frame pointer at the entry matters */
+};
+
+/*
+ * A stack that was walked before: each word that the rules read, and what it was. Words are counted
+ * from the stack pointer after the function returned. `version` is odd while it is written.
+ */
+struct unwind_entry {
+	__mt_u32 version;
+	__mt_u32 site;
+	__mt_u64 return_address;
+	__mt_u64 generation; /* of the tables it was walked by */
+	__mt_u64 fp;	     /* less the stack pointer */
+	__mt_u32 kind;
+	__mt_u32 misses; /* since the last hit */
+	__mt_u16 count;	 /* checks */
+	__mt_u16 span;	 /* words to read */
+	__mt_u32 flags;
+	__mt_u16 offsets[UNWIND_ENTRY_CHECKS];
+	__mt_u64 values[UNWIND_ENTRY_CHECKS];
+};
+
+_Static_assert(sizeof(struct unwind_entry) == 48 + 10 * UNWIND_ENTRY_CHECKS, "abi");
 _Static_assert(sizeof(struct unwind_row) == 8, "abi");
 _Static_assert(sizeof(struct unwind_block) == 8, "abi");
 _Static_assert(sizeof(struct unwind_mapping) == 48, "abi");

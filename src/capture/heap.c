@@ -3,11 +3,13 @@
 
 #include "bpf/heap.skel.h"
 #include "util/alloc.h"
+#include "util/cleanup.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct heap {
 	struct heap_bpf *skeleton;
@@ -20,6 +22,7 @@ struct heap {
 	size_t allocating_count, count;
 	int *links;
 	size_t link_count;
+	uint64_t slots_taken; /* of the table of threads, when it was last looked through */
 };
 
 /* The kind of programs that stand at entries alone. */
@@ -249,6 +252,16 @@ static bool is_among(const pid_t *tids, size_t count, pid_t tid)
 	return false;
 }
 
+static uint64_t slots_taken(const struct heap *heap)
+{
+	return __atomic_load_n(&heap->ledger.counters->threads, __ATOMIC_RELAXED);
+}
+
+bool heap_threads_crowd(const struct heap *heap)
+{
+	return slots_taken(heap) - heap->slots_taken > heap->ledger.sizes.threads / 8;
+}
+
 void heap_thread_ids(const struct heap *heap, uint32_t *ret)
 {
 	for (unsigned i = 0; i < heap->ledger.sizes.threads; i++)
@@ -258,6 +271,7 @@ void heap_thread_ids(const struct heap *heap, uint32_t *ret)
 void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t *tids,
 			  size_t count)
 {
+	heap->slots_taken = slots_taken(heap);
 	for (unsigned i = 0; i < heap->ledger.sizes.threads; i++) {
 		struct abi_thread *thread = &heap->ledger.threads[i];
 
@@ -267,6 +281,30 @@ void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t
 		thread->events = 0;
 		__atomic_store_n(&thread->tid, 0, __ATOMIC_RELEASE);
 	}
+}
+
+/*
+ * A link more on the same places, taken away again: as it goes, the kernel looks in every process
+ * that maps them whether anybody still wants the breakpoint there, and only the target is wanted.
+ */
+int heap_release_children(struct heap *heap)
+{
+	_cleanup_free_ int *links = NULL;
+	size_t count = 0;
+	int program, error;
+
+	/* Perf uprobes take themselves out at the first hit in another process. */
+	if (heap->kind == PROBE_PERF || !heap->link_count)
+		return 0;
+	program = probe_load_empty(PROBE_MULTI);
+	if (program < 0)
+		return program;
+	links = xcalloc(heap->count, sizeof(*links));
+	error = probes_attach(program, PROBE_MULTI, false, heap->pid, heap->probes, heap->count,
+			      links, &count);
+	probes_detach(links, &count);
+	close(program);
+	return error;
 }
 
 void heap_read_statistics(const struct heap *heap, struct heap_statistics *ret)

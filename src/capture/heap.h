@@ -46,6 +46,7 @@ void heap_set_trampoline(struct heap *heap, uint64_t address);
  * Frees the slots of threads that have ended: those that had one `before` the target's threads were
  * listed and are not in that list (`tids`, sorted). One born since has its slot, and keeps it.
  */
+bool heap_threads_crowd(const struct heap *heap);	      /* it is time for that */
 void heap_thread_ids(const struct heap *heap, uint32_t *ret); /* an element for each slot */
 void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t *tids,
 			  size_t count);
@@ -58,6 +59,12 @@ void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t
 int heap_wait_fd(const struct heap *heap);
 uint64_t heap_module_changes(struct heap *heap);
 void heap_modules_known(struct heap *heap, uint64_t changes);
+
+/*
+ * Takes the breakpoints out of processes that the target forked: they have copies of its pages, and
+ * would pay for each hit although no program runs for them. 0 or -errno.
+ */
+int heap_release_children(struct heap *heap);
 
 /* How often the kernel skipped a program, and what the programs took, since they were loaded. */
 struct heap_statistics {

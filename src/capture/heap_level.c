@@ -4,7 +4,9 @@
 #include "capture/allocators.h"
 #include "capture/cgroup.h"
 #include "capture/loader_probe.h"
+#include "capture/procfs.h"
 #include "util/alloc.h"
+#include "util/cleanup.h"
 #include "util/vec.h"
 
 #include <dirent.h>
@@ -19,6 +21,11 @@
 #define CANARY_MS 150
 /* For tables before the probes are placed: enough for all of most programs. */
 #define COMPILE_MS 200
+/* A program that has just begun maps its libraries within so long. */
+#define YOUNG_MS      2000
+#define YOUNG_LOOK_MS 5
+/* Slots of threads that ended are taken back at every look once so much of them is used. */
+#define LEAST_THREADS 1024
 /* Over the budget in so many looks one after the other: a single one may be a hiccup. */
 #define OVER_BUDGET_LOOKS 2
 
@@ -71,12 +78,14 @@ static void choose_sizes(const struct heap_level_target *target, struct ledger_s
 		budget = charge.headroom_bytes / 20;
 	charge_close(own);
 	ret->sites = 16384;
-	ret->threads = round_up(target->threads * 4ull, 256, 8192);
+	ret->threads = round_up(target->threads * 4ull, LEAST_THREADS, 8192);
 	ret->buckets = round_up(target->rss_bytes / 64 / ABI_BLOCKS_PER_BUCKET, 1u << 18, 1u << 21);
 	while (ledger_bytes(ret) > budget && ret->buckets > 1u << 12)
 		ret->buckets /= 2;
 	while (ledger_bytes(ret) > budget && ret->sites > 1024)
 		ret->sites /= 2;
+	while (ledger_bytes(ret) > budget && ret->threads > 64)
+		ret->threads /= 2;
 }
 
 /* Share of the busy functions' probes that the kernel has to single-step. */
@@ -93,6 +102,20 @@ static double stepped_share(const struct probe_points *points)
 		stepped += points->data[i].single_step;
 	}
 	return busy ? (double)stepped / busy : 0;
+}
+
+/* Still being put together by its loader, if it runs at all. */
+static bool is_young(pid_t pid)
+{
+	struct procstat stat;
+	struct timespec now;
+	double age_s;
+
+	if (procstat_read(pid, &stat) || strchr("TtZXx", stat.state) ||
+	    clock_gettime(CLOCK_BOOTTIME, &now))
+		return false;
+	age_s = now.tv_sec + now.tv_nsec / 1e9 - (double)stat.start_time / sysconf(_SC_CLK_TCK);
+	return age_s * 1000 < YOUNG_MS;
 }
 
 static int find_points(pid_t pid, struct probe_points *ret, char *error, size_t size)
@@ -191,6 +214,52 @@ static int ask_canary(struct heap_level *level, char *error, size_t size)
 	return 1;
 }
 
+struct tids {
+	pid_t *data;
+	size_t count, capacity;
+};
+
+static int compare_tids(const void *a, const void *b)
+{
+	pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void list_threads(pid_t pid, struct tids *ret)
+{
+	struct dirent *entry;
+	char path[64];
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	tasks = opendir(path);
+	while (tasks && (entry = readdir(tasks)))
+		if (entry->d_name[0] != '.')
+			*vec_push(ret) = atoi(entry->d_name);
+	if (tasks)
+		closedir(tasks);
+	if (ret->count)
+		qsort(ret->data, ret->count, sizeof(*ret->data), compare_tids);
+}
+
+/* The slots are looked at first: a thread that begins later is in none of them. */
+void heap_level_reclaim(struct heap_level *level)
+{
+	struct tids tids = {0};
+	uint32_t *before;
+
+	if (!heap_threads_crowd(level->heap))
+		return;
+	before = xcalloc(heap_ledger(level->heap)->sizes.threads, sizeof(*before));
+	heap_thread_ids(level->heap, before);
+	list_threads(level->pid, &tids);
+	if (tids.count)
+		heap_reclaim_threads(level->heap, before, tids.data, tids.count);
+	vec_deinit(&tids);
+	free(before);
+}
+
 static int enter(struct heap_level *level, const struct probe_points *points,
 		 const struct heap_level_target *target, bool canary, char *error, size_t size)
 {
@@ -213,8 +282,10 @@ static int enter(struct heap_level *level, const struct probe_points *points,
 	/* What is not compiled by then comes while the target runs. */
 	if (!status && level->unwinder)
 		level->unwinder->ops->work(level->unwinder, COMPILE_MS);
-	if (!status)
+	if (!status) {
+		heap_level_reclaim(level); /* of threads that only the canary saw */
 		status = heap_attach(level->heap);
+	}
 	if (status < 0)
 		snprintf(error, size, "cannot place probes: %s", strerror(-status));
 	else if (!status)
@@ -222,20 +293,37 @@ static int enter(struct heap_level *level, const struct probe_points *points,
 	return status;
 }
 
-int heap_level_enter(struct heap_level *level, const struct heap_level_target *target, bool canary,
+static int try_enter(struct heap_level *level, const struct heap_level_target *target, bool canary,
 		     char *error, size_t size)
 {
 	struct probe_points points = {0};
-	int status = probe_permission(error, size);
+	int status = find_points(level->pid, &points, error, size);
 
-	if (!status)
-		status = find_points(level->pid, &points, error, size);
 	if (!status)
 		status = enter(level, &points, target, canary, error, size);
 	if (status)
 		heap_level_leave(level);
 	probe_points_deinit(&points);
+	return status;
+}
+
+int heap_level_enter(struct heap_level *level, const struct heap_level_target *target, bool canary,
+		     char *error, size_t size)
+{
+	const struct timespec pause = {.tv_nsec = YOUNG_LOOK_MS * 1000000l};
+	int status = probe_permission(error, size);
+
 	level->over_budget = 0;
+	if (status)
+		return status;
+	if (!procfs_in_first_pid_namespace()) {
+		snprintf(
+			error, size,
+			"heap needs memtop to run in the first PID namespace, not in a container's");
+		return -EOPNOTSUPP;
+	}
+	while ((status = try_enter(level, target, canary, error, size)) < 0 && is_young(level->pid))
+		nanosleep(&pause, NULL);
 	return status;
 }
 
@@ -263,35 +351,50 @@ bool heap_level_over_budget(struct heap_level *level, uint64_t now_ns, char *rea
 	return true;
 }
 
-static int compare_tids(const void *a, const void *b)
+/* Adds what a file holds to a hash (FNV-1a). */
+static uint64_t hash_file(const char *path, uint64_t hash)
 {
-	pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+	_cleanup_fclose_ FILE *file = fopen(path, "re");
+	int byte;
 
-	return x < y ? -1 : x > y;
+	while (file && (byte = getc(file)) != EOF)
+		hash = (hash ^ byte) * 1099511628211u;
+	return hash;
 }
 
-static void reclaim_threads(struct heap_level *level)
+/* Page faults of children that were waited for: grows when one was there and is gone. */
+static uint64_t faults_of_the_dead(pid_t pid)
 {
-	uint32_t *before = xcalloc(heap_ledger(level->heap)->sizes.threads, sizeof(*before));
-	VEC(pid_t) tids = {0};
-	struct dirent *entry;
-	char path[64];
-	DIR *tasks;
+	_cleanup_fclose_ FILE *file = NULL;
+	char path[64], line[1024] = "";
+	unsigned long faults = 0;
+	const char *fields;
 
-	heap_thread_ids(level->heap, before);
-	snprintf(path, sizeof(path), "/proc/%d/task", level->pid);
-	tasks = opendir(path);
-	if (!tasks)
-		goto out;
-	while ((entry = readdir(tasks)))
-		if (entry->d_name[0] != '.')
-			*vec_push(&tids) = atoi(entry->d_name);
-	closedir(tasks);
-	qsort(tids.data, tids.count, sizeof(*tids.data), compare_tids);
-	heap_reclaim_threads(level->heap, before, tids.data, tids.count);
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	if (!file || !fgets(line, sizeof(line), file))
+		return 0;
+	fields = strrchr(line, ')');
+	if (!fields || sscanf(fields, ") %*c %*d %*d %*d %*d %*d %*u %*u %lu", &faults) != 1)
+		return 0;
+	return faults;
+}
+
+static void release_children(struct heap_level *level)
+{
+	uint64_t hash = faults_of_the_dead(level->pid) + 1469598103934665603u;
+	struct tids tids = {0};
+	char path[96];
+
+	list_threads(level->pid, &tids);
+	for (size_t i = 0; i < tids.count; i++) {
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/children", level->pid, tids.data[i]);
+		hash = hash_file(path, hash);
+	}
 	vec_deinit(&tids);
-out:
-	free(before);
+	if (hash != level->children)
+		heap_release_children(level->heap);
+	level->children = hash;
 }
 
 void heap_level_update(struct heap_level *level, const struct procmaps *maps)
@@ -301,7 +404,7 @@ void heap_level_update(struct heap_level *level, const struct procmaps *maps)
 	for (size_t i = 0; i < maps->count; i++)
 		if (!strcmp(maps->data[i].path, "[uprobes]"))
 			heap_set_trampoline(level->heap, maps->data[i].start);
-	reclaim_threads(level);
+	release_children(level);
 }
 
 void heap_level_losses(const struct heap_level *level, uint64_t losses[ABI_LOSS_COUNT])

@@ -17,6 +17,7 @@ struct heap_level {
 	struct heap *heap;	   /* NULL: not entered */
 	struct cost_meter *cost;   /* NULL until entered for the first time */
 	unsigned over_budget;	   /* looks, one after the other */
+	uint64_t children;	   /* tells whether the target has forked since the last look */
 };
 
 void heap_level_init(struct heap_level *level, pid_t pid, double budget_percent,
@@ -40,8 +41,11 @@ void heap_level_leave(struct heap_level *level);
 /* True once the cost has been over the budget for more than a moment; why, in `reason`. */
 bool heap_level_over_budget(struct heap_level *level, uint64_t now_ns, char *reason, size_t size);
 
-/* After the target's maps were read: learns the trampoline, frees the slots of dead threads. */
+/* After the target's maps were read: learns the trampoline, lets go of forked processes. */
 void heap_level_update(struct heap_level *level, const struct procmaps *maps);
+
+/* Frees the slots of threads that ended, once they are many. */
+void heap_level_reclaim(struct heap_level *level);
 
 /* Adds what could not be accounted for. */
 void heap_level_losses(const struct heap_level *level, uint64_t losses[ABI_LOSS_COUNT]);

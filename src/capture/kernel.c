@@ -3,6 +3,7 @@
 
 #include "capture/kernel_facts.h"
 #include "capture/kernel_matching.h"
+#include "capture/procfs.h"
 #include "util/alloc.h"
 
 #include <bpf/libbpf.h>
@@ -33,18 +34,6 @@ static uint64_t monotonic_ns(void)
 	return now.tv_sec * 1000000000ull + now.tv_nsec;
 }
 
-/* The programs know processes by their numbers in the first PID namespace. */
-static bool in_first_pid_namespace(void)
-{
-	char link[64];
-	ssize_t length = readlink("/proc/self/ns/pid", link, sizeof(link) - 1);
-
-	if (length < 0)
-		return true;
-	link[length] = '\0';
-	return !strcmp(link, "pid:[4026531836]");
-}
-
 static int open_book(struct kernel_side *side, const struct ledger_sizes *sizes, char *error,
 		     size_t size)
 {
@@ -66,7 +55,7 @@ int kernel_side_open_sized(pid_t pid, const struct ledger_sizes *sizes, struct k
 	struct kernel_side *side;
 	int status;
 
-	if (!in_first_pid_namespace()) {
+	if (!procfs_in_first_pid_namespace()) {
 		snprintf(error, size,
 			 "the kernel side needs memtop to run in the first PID namespace, not in a "
 			 "container's");

@@ -36,6 +36,7 @@ static const struct ledger_map maps[] = {
 	MAP("site_order", uint64_t, sites, order),
 	MAP("site_totals", struct abi_totals, sites, totals),
 	MAP("site_cohorts", struct abi_cohorts, sites, cohorts),
+	MAP("lost_blocks", int64_t, sites, lost_blocks),
 	{.name = "threads",
 	 .element_size = sizeof(struct abi_thread),
 	 .sizes_offset = offsetof(struct ledger_sizes, threads),

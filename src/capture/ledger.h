@@ -27,6 +27,7 @@ struct ledger {
 	uint64_t *order;
 	struct abi_totals *totals;
 	struct abi_cohorts *cohorts;
+	int64_t *lost_blocks;
 	struct abi_control *control;
 	struct abi_counters *counters;
 	struct abi_thread *threads; /* NULL where the map is per CPU */

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Two threads: the caller's, which reads, and the watch. What a snapshot points to (sites, modules,
+ * the reason) is written by the caller's thread alone. The watch only takes probes out: the book
+ * that it let go of is closed by the next read, which takes its last totals.
+ */
 #include "capture/live.h"
 
 #include "capture/cgroup.h"
@@ -22,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,21 +49,28 @@ struct live {
 	pthread_t watch;
 	bool watching;
 	int stop_fd; /* wakes the watch up to end */
+	int news_fd; /* wakes the reader up: another program runs */
+	int wait_fd; /* polls readable for that, or because the target ended; -1: cannot tell */
 
 	struct lifetime *lifetime;
 	struct charge_reader *charge;
 	struct memory_reader *memory;
-	struct modules *modules;
-	struct modules *shown; /* their copy as of the last read, for snapshots */
+	struct modules *mapped;	 /* what the watch saw */
+	struct modules *modules; /* the same as of the last read: what snapshots point to */
 	uint64_t modules_ns;
 	uint64_t unmapped; /* unwinder_ops.unmapped() at the last look */
 	bool in_vain;	   /* looking because it rose found nothing */
 	struct target_identity identity;
 	struct target_state target;
+	struct memory last_memory;
+	uint64_t walk_ns, walked_ns; /* spent in walks until then */
 
 	enum level level;
 	char reason[REASON_SIZE];
+	char no_kernel[REASON_SIZE];		 /* why, if it was asked for */
+	char shown_reason[2 * REASON_SIZE + 16]; /* as of the last read */
 	struct heap_level heap;
+	bool let_go; /* the probes of the heap are gone, its book is still open */
 	struct kernel_side *kernel;
 	struct self_meter self;
 	struct sites sites;
@@ -107,13 +120,13 @@ static int update_modules(struct live *live, uint64_t now_ns)
 	live->modules_ns = now_ns;
 	if (procmaps_read(live->options.pid, &maps))
 		return 0;
-	changes = procmaps_update_modules(live->modules, &maps, live->options.pid, now_ns);
+	changes = procmaps_update_modules(live->mapped, &maps, live->options.pid, now_ns);
 	if (changes && live->heap.heap)
-		sites_follow(&live->sites, heap_ledger(live->heap.heap), live->modules, now_ns);
+		sites_follow(&live->sites, heap_ledger(live->heap.heap), live->mapped, now_ns);
 	if (live->options.unwinder) {
 		count = procmaps_anonymous_code(&maps, ranges, MAX_ANONYMOUS);
 		live->options.unwinder->ops->anonymous(live->options.unwinder, ranges, count);
-		live->options.unwinder->ops->update(live->options.unwinder, live->modules);
+		live->options.unwinder->ops->update(live->options.unwinder, live->mapped);
 	}
 	if (live->heap.heap)
 		heap_modules_known(live->heap.heap, known);
@@ -142,14 +155,22 @@ static void follow_modules(struct live *live, uint64_t now_ns)
 
 		live->in_vain = changes ? false : live->in_vain || met;
 	}
-	if (live->heap.heap && unwinder)
+	if (live->heap.heap && !live->let_go && unwinder)
 		unwinder->ops->work(unwinder, COMPILE_MS);
 }
 
-/* The last word of a book: totals as they stand, losses kept. */
-static void freeze_heap(struct live *live, uint64_t now_ns)
+/* At once, whoever finds the reason: the target runs at its own speed again. */
+static void let_go(struct live *live)
 {
 	heap_detach(live->heap.heap);
+	live->let_go = true;
+}
+
+/* The last word of a book: totals as they stand, losses kept. By the reading thread alone. */
+static void close_book(struct live *live, uint64_t now_ns)
+{
+	live->let_go = false;
+	modules_follow(live->modules, live->mapped);
 	sites_refresh(&live->sites, heap_ledger(live->heap.heap), SIDE_USER, live->modules, NULL,
 		      now_ns);
 	heap_level_losses(&live->heap, live->heap_losses);
@@ -163,7 +184,7 @@ static void leave_heap(struct live *live, const char *why)
 	char clock[16];
 	struct tm parts;
 
-	freeze_heap(live, monotonic_ns());
+	let_go(live);
 	strftime(clock, sizeof(clock), "%T", localtime_r(&now, &parts));
 	give_reason(live, "%s; heap rows as of %s", why, clock);
 	live->level = LEVEL_RSS;
@@ -193,8 +214,9 @@ static void notice_exec(struct live *live)
 	    target_identity_compare(&live->identity, &now) != TARGET_EXECED)
 		return;
 	live->execed = true;
-	if (live->heap.heap)
-		freeze_heap(live, monotonic_ns());
+	eventfd_write(live->news_fd, 1);
+	if (live->heap.heap && !live->let_go)
+		let_go(live);
 }
 
 static void look(struct live *live)
@@ -206,11 +228,13 @@ static void look(struct live *live)
 	if (live->execed || live->restart)
 		return;
 	/* An explicit level is taken at its word. */
-	if (live->options.level == LEVEL_AUTO &&
+	if (live->options.level == LEVEL_AUTO && !live->let_go &&
 	    heap_level_over_budget(&live->heap, now_ns, why, sizeof(why)))
 		leave_heap(live, why);
 	if (live->heap.heap)
 		ledger_tick(heap_ledger(live->heap.heap), now_ns);
+	if (live->heap.heap && !live->let_go)
+		heap_level_reclaim(&live->heap);
 	if (live->kernel)
 		ledger_tick(kernel_side_ledger(live->kernel), now_ns);
 	follow_modules(live, now_ns);
@@ -304,16 +328,63 @@ static void read_sites(struct live *live, uint64_t now_ns)
 {
 	struct sites_describe describe;
 
+	/* A new site's library may be as new: named for ever by what is known at its birth. */
+	if (live->heap.heap && !live->let_go && !live->execed &&
+	    ledger_site_count(heap_ledger(live->heap.heap)) > live->sites.seen[SIDE_USER])
+		update_modules(live, now_ns);
+	modules_follow(live->modules, live->mapped);
 	if (live->heap.heap)
 		sites_refresh(&live->sites, heap_ledger(live->heap.heap), SIDE_USER, live->modules,
 			      NULL, now_ns);
 	if (!live->kernel)
 		return;
-	if (ledger_site_count(kernel_side_ledger(live->kernel)) > live->sites.seen[SIDE_KERNEL])
-		kernel_modules_update(live->modules, "", now_ns);
+	if (ledger_site_count(kernel_side_ledger(live->kernel)) > live->sites.seen[SIDE_KERNEL]) {
+		kernel_modules_update(live->mapped, "", now_ns);
+		modules_follow(live->modules, live->mapped);
+	}
 	kernel_side_describe(live->kernel, &describe);
 	sites_refresh(&live->sites, kernel_side_ledger(live->kernel), SIDE_KERNEL, live->modules,
 		      &describe, now_ns);
+}
+
+/* Of the program that was watched: what runs after an exec, or after the end, is not it. */
+static void read_process(struct live *live)
+{
+	if (lifetime_has_ended(live->lifetime, live->charge, &live->target)) {
+		memset(&live->last_memory, 0, sizeof(live->last_memory));
+	} else if (!live->execed) {
+		target_state_read(live->options.pid, &live->target);
+		memory_read(live->memory, live->level == LEVEL_HEAP, &live->last_memory);
+	}
+}
+
+/* While /proc is walked, threads that map or fault may have to wait. */
+static void add_walks(struct live *live, uint64_t now_ns, struct overhead *ret)
+{
+	uint64_t walk_ns = memory_walk_ns(live->memory);
+
+	if (live->walked_ns && now_ns > live->walked_ns)
+		ret->worst_thread_percent +=
+			100.0 * (walk_ns - live->walk_ns) / (now_ns - live->walked_ns);
+	live->walk_ns = walk_ns;
+	live->walked_ns = now_ns;
+}
+
+/* What of the kernel side is not as asked belongs on the screen as much as the level. */
+static const char *shown_reason(struct live *live)
+{
+	const char *doubt = live->kernel     ? kernel_side_doubt(live->kernel) :
+			    *live->no_kernel ? live->no_kernel :
+					       NULL;
+
+	if (doubt && *live->reason)
+		snprintf(live->shown_reason, sizeof(live->shown_reason), "%s; kernel: %s",
+			 live->reason, doubt);
+	else if (doubt)
+		snprintf(live->shown_reason, sizeof(live->shown_reason), "kernel: %s", doubt);
+	else
+		snprintf(live->shown_reason, sizeof(live->shown_reason), "%s", live->reason);
+	return *live->shown_reason ? live->shown_reason : NULL;
 }
 
 static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
@@ -325,18 +396,17 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 	ret->time_unix_ns = unix_ns();
 	ret->attached_ns = live->attached_ns;
 	ret->generation = live->generation;
-	if (!lifetime_has_ended(live->lifetime, live->charge, &live->target)) {
-		target_state_read(live->options.pid, &live->target);
-		memory_read(live->memory, live->heap.heap != NULL, &ret->memory);
-	}
+	read_process(live);
+	ret->memory = live->last_memory;
 	user.used_bytes = ret->memory.rss_bytes;
 	charge_read(live->charge, &user, &ret->charge);
 	read_sites(live, now_ns);
 	ret->target = live->target;
 	ret->level = live->level;
-	ret->level_reason = *live->reason ? live->reason : NULL;
+	ret->level_reason = shown_reason(live);
 	if (live->heap.cost)
 		cost_meter_sample(live->heap.cost, live->heap.heap, now_ns, &ret->overhead);
+	add_walks(live, now_ns, &ret->overhead);
 	self_meter_sample(&live->self, now_ns, &ret->overhead);
 	collect_losses(live, ret->losses);
 	ret->before_attach_frees[SIDE_USER] =
@@ -346,8 +416,7 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 	if (live->heap.heap && live->options.unwinder)
 		live->options.unwinder->ops->status(live->options.unwinder, &ret->unwind);
 	ret->side_known[SIDE_KERNEL] = live->kernel != NULL;
-	modules_follow(live->shown, live->modules);
-	ret->modules = live->shown;
+	ret->modules = live->modules;
 	ret->site_count = live->sites.samples.count;
 	ret->sites = live->sites.samples.data;
 }
@@ -361,6 +430,23 @@ static void new_generation(struct live *live, uint64_t now_ns)
 	live->generation++;
 	live->attached_ns = now_ns;
 	*live->reason = '\0';
+}
+
+static void open_kernel(struct live *live)
+{
+	if (!kernel_side_open(live->options.pid, &live->kernel, live->no_kernel,
+			      sizeof(live->no_kernel)))
+		live->no_kernel[0] = '\0';
+}
+
+/* Kernel memory outlives programs; what was taken before is before the attach of the new book. */
+static void restart_kernel(struct live *live)
+{
+	if (!live->kernel)
+		return;
+	kernel_side_close(live->kernel);
+	live->kernel = NULL;
+	open_kernel(live);
 }
 
 /* Enters the level asked for, or under `auto` the highest that can be had. */
@@ -383,22 +469,29 @@ static int choose_level(struct live *live, char *error, size_t size)
 	}
 	if (!status)
 		live->level = LEVEL_HEAP;
-	return status;
+	/* Whatever it was: the level cannot be had here, and the line says why. */
+	return !status || status == -EPERM || status == -EACCES ? status : -EOPNOTSUPP;
 }
 
 /* A new program runs in the process: its own books, at the level that was asked for. */
-static void restart(struct live *live, uint64_t now_ns)
+static uint64_t restart(struct live *live, uint64_t now_ns)
 {
 	char error[REASON_SIZE];
 
+	eventfd_t news;
+
 	live->restart = live->execed = false;
+	eventfd_read(live->news_fd, &news);
 	target_identity_read(live->options.pid, &live->identity);
 	memory_restart(live->memory);
 	new_generation(live, now_ns);
 	update_modules(live, now_ns);
+	restart_kernel(live);
 	if (choose_level(live, error, sizeof(error)))
 		give_reason(live, "%s", error);
-	update_modules(live, monotonic_ns());
+	now_ns = monotonic_ns(); /* all that takes a while */
+	update_modules(live, now_ns);
+	return now_ns;
 }
 
 static int live_read(struct source *source, uint64_t now_ns, struct snapshot *ret)
@@ -409,9 +502,13 @@ static int live_read(struct source *source, uint64_t now_ns, struct snapshot *re
 		return -ESRCH;
 	pthread_mutex_lock(&live->lock);
 	if (live->restart)
-		restart(live, now_ns);
+		now_ns = restart(live, now_ns);
 	notice_exec(live);
+	if (live->let_go && !live->execed)
+		close_book(live, now_ns);
 	fill(live, now_ns, ret);
+	if (live->let_go)
+		close_book(live, now_ns);
 	if (live->target.status != TARGET_RUNNING)
 		ret->final = live->ended = true;
 	else if (live->execed)
@@ -438,27 +535,52 @@ static int live_cohorts(struct source *source, size_t index, struct cohorts *ret
 	return error;
 }
 
+static int step_up(struct live *live)
+{
+	char error[REASON_SIZE];
+	int status = enter_heap(live, false, error, sizeof(error));
+
+	if (status) {
+		give_reason(live, "%s", error);
+		return status;
+	}
+	new_generation(live, monotonic_ns());
+	live->level = LEVEL_HEAP;
+	restart_kernel(live);
+	return 0;
+}
+
+static int change_level(struct live *live, enum level level)
+{
+	int status = 0;
+
+	if (level != LEVEL_HEAP && level != LEVEL_RSS)
+		return -EOPNOTSUPP;
+	if (live->ended)
+		return -ESRCH;
+	if (live->let_go)
+		close_book(live, monotonic_ns());
+	/* Of a program that is gone; the next one begins at the level asked for. */
+	if (!live->execed && !live->restart) {
+		if (level == LEVEL_HEAP && !live->heap.heap) {
+			status = step_up(live);
+		} else if (level == LEVEL_RSS && live->heap.heap) {
+			leave_heap(live, "as asked");
+			close_book(live, monotonic_ns());
+		}
+	}
+	if (!status)
+		live->options.level = level;
+	return status;
+}
+
 static int live_set_level(struct source *source, enum level level)
 {
 	struct live *live = (struct live *)source;
-	char error[REASON_SIZE];
-	int status = 0;
+	int status;
 
 	pthread_mutex_lock(&live->lock);
-	if (level == LEVEL_PAGES) {
-		status = -EOPNOTSUPP;
-	} else if (level == LEVEL_HEAP && !live->heap.heap) {
-		status = enter_heap(live, false, error, sizeof(error));
-		if (status) {
-			give_reason(live, "%s", error);
-		} else {
-			new_generation(live, monotonic_ns());
-			live->level = LEVEL_HEAP;
-			live->options.level = LEVEL_HEAP;
-		}
-	} else if (level == LEVEL_RSS && live->heap.heap) {
-		leave_heap(live, "as asked");
-	}
+	status = change_level(live, level);
 	pthread_mutex_unlock(&live->lock);
 	return status;
 }
@@ -466,27 +588,25 @@ static int live_set_level(struct source *source, enum level level)
 static int live_watch_kernel(struct source *source, bool on)
 {
 	struct live *live = (struct live *)source;
-	char error[REASON_SIZE];
-	int status = 0;
 
 	if (on == (live->kernel != NULL))
 		return 0;
 	pthread_mutex_lock(&live->lock);
+	live->no_kernel[0] = '\0';
 	if (on) {
-		status = kernel_side_open(live->options.pid, &live->kernel, error, sizeof(error));
-		if (status)
-			give_reason(live, "%s", error);
+		open_kernel(live);
 	} else {
 		kernel_side_close(live->kernel);
 		live->kernel = NULL;
+		sites_end_side(&live->sites, SIDE_KERNEL);
 	}
 	pthread_mutex_unlock(&live->lock);
-	return status;
+	return on == (live->kernel != NULL) ? 0 : -EOPNOTSUPP;
 }
 
 static int live_wait_fd(struct source *source)
 {
-	return lifetime_fd(((struct live *)source)->lifetime);
+	return ((struct live *)source)->wait_fd;
 }
 
 static void live_close(struct source *source)
@@ -501,8 +621,12 @@ static void live_close(struct source *source)
 	memory_close(live->memory);
 	charge_close(live->charge);
 	lifetime_close(live->lifetime);
+	if (live->news_fd >= 0)
+		close(live->news_fd);
+	if (live->wait_fd >= 0)
+		close(live->wait_fd);
+	modules_free(live->mapped);
 	modules_free(live->modules);
-	modules_free(live->shown);
 	pthread_mutex_destroy(&live->lock);
 	free(live);
 }
@@ -515,6 +639,21 @@ static const struct source_ops live_ops = {
 	.wait_fd = live_wait_fd,
 	.close = live_close,
 };
+
+/* One descriptor of both; without a pidfd the end is found by ticks on time. */
+static int open_wait(struct live *live)
+{
+	struct epoll_event readable = {.events = EPOLLIN};
+	int end_fd = lifetime_fd(live->lifetime);
+
+	live->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	live->wait_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (live->news_fd < 0 || live->wait_fd < 0 ||
+	    epoll_ctl(live->wait_fd, EPOLL_CTL_ADD, live->news_fd, &readable) ||
+	    (end_fd >= 0 && epoll_ctl(live->wait_fd, EPOLL_CTL_ADD, end_fd, &readable)))
+		return -errno;
+	return 0;
+}
 
 static int open_target(struct live *live, char *error, size_t size)
 {
@@ -531,6 +670,8 @@ static int open_target(struct live *live, char *error, size_t size)
 	if (!status)
 		status = charge_open(pid, "", &live->charge);
 	live->memory = memory_open(pid);
+	if (!status)
+		status = open_wait(live);
 	if (status)
 		snprintf(error, size, "cannot watch process %d: %s", pid, strerror(-status));
 	return status;
@@ -543,23 +684,23 @@ int live_open(const struct live_options *options, struct source **ret, char *err
 
 	live->source.ops = &live_ops;
 	live->options = *options;
-	live->stop_fd = -1;
+	live->stop_fd = live->news_fd = live->wait_fd = -1;
 	live->generation = 1;
 	pthread_mutex_init(&live->lock, NULL);
 	sites_init(&live->sites);
 	heap_level_init(&live->heap, options->pid, options->budget_percent, options->unwinder);
+	live->mapped = modules_new();
 	live->modules = modules_new();
-	live->shown = modules_new();
 	status = open_target(live, error, size);
 	if (status)
 		goto failed;
 	update_modules(live, monotonic_ns());
+	/* The heap last: from its first event on the watch is needed. */
+	if (options->kernel)
+		open_kernel(live);
 	status = choose_level(live, error, size);
 	if (status)
 		goto failed;
-	if (options->kernel && kernel_side_open(options->pid, &live->kernel, error, size) &&
-	    !*live->reason)
-		give_reason(live, "no kernel side: %s", error);
 	live->attached_ns = monotonic_ns();
 	update_modules(live, live->attached_ns);
 	status = start_watch(live);
@@ -570,6 +711,11 @@ int live_open(const struct live_options *options, struct source **ret, char *err
 	*ret = &live->source;
 	return 0;
 failed:
+	/* Whatever it was that did not work then. */
+	if (live->lifetime && lifetime_has_ended(live->lifetime, live->charge, &live->target)) {
+		snprintf(error, size, "process %d ended while memtop attached to it", options->pid);
+		status = -ESRCH;
+	}
 	live_close(&live->source);
 	return status;
 }

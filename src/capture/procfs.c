@@ -133,3 +133,14 @@ bool proctext_number(const char *text, const char *key, uint64_t *ret)
 	}
 	return false;
 }
+
+bool procfs_in_first_pid_namespace(void)
+{
+	char link[64];
+	ssize_t length = readlink("/proc/self/ns/pid", link, sizeof(link) - 1);
+
+	if (length < 0)
+		return true;
+	link[length] = '\0';
+	return !strcmp(link, "pid:[4026531836]"); /* PROC_PID_INIT_INO: ABI */
+}

@@ -44,4 +44,7 @@ int procstat_read(pid_t pid, struct procstat *ret);
  */
 bool proctext_number(const char *text, const char *key, uint64_t *ret);
 
+/* BPF programs know processes by their numbers in the first PID namespace. */
+bool procfs_in_first_pid_namespace(void);
+
 #endif

@@ -16,16 +16,32 @@ void sites_clear(struct sites *sites)
 	struct site_sample *sample;
 
 	vec_for_each(sample, &sites->samples)
-		free((void *)sample->info);
+		*vec_push(&sites->retired) = sample->info;
 	sites->samples.count = sites->origins.count = 0;
 	memset(sites->seen, 0, sizeof(sites->seen));
 	memset(sites->unknown, 0, sizeof(sites->unknown));
 	sites->moments.count = 0;
 }
 
+void sites_end_side(struct sites *sites, enum side side)
+{
+	struct site_origin *origin;
+
+	vec_for_each(origin, &sites->origins)
+		if (origin->side == side)
+			origin->slot = SITES_ENDED;
+	sites->seen[side] = 0;
+	sites->unknown[side] = false;
+}
+
 void sites_deinit(struct sites *sites)
 {
+	const struct site_info **info;
+
 	sites_clear(sites);
+	vec_for_each(info, &sites->retired)
+		free((void *)*info);
+	vec_deinit(&sites->retired);
 	vec_deinit(&sites->samples);
 	vec_deinit(&sites->origins);
 	vec_deinit(&sites->moments);
@@ -133,7 +149,7 @@ void sites_refresh(struct sites *sites, const struct ledger *ledger, enum side s
 	for (size_t i = 0; i < sites->samples.count; i++) {
 		const struct site_origin *origin = &sites->origins.data[i];
 
-		if (origin->side == side)
+		if (origin->side == side && origin->slot != SITES_ENDED)
 			ledger_totals(ledger, origin->slot, &sites->samples.data[i].totals);
 	}
 }

@@ -11,6 +11,8 @@
 #include "util/strpool.h"
 #include "util/vec.h"
 
+#include <limits.h>
+
 /* Where a sample's numbers come from; side and slot in that side's ledger. */
 struct site_origin {
 	enum side side;
@@ -23,12 +25,15 @@ struct site_moment {
 	size_t sites;
 };
 
+#define SITES_ENDED UINT_MAX /* a slot: the ledger is closed, the totals stand */
+
 struct sites {
 	VEC(struct site_sample) samples;
 	VEC(struct site_origin) origins;
-	uint32_t last_id;		 /* rises over generations */
-	size_t seen[SIDE_COUNT];	 /* sites of each ledger that are known already */
-	bool unknown[SIDE_COUNT];	 /* the unknown site is among them */
+	VEC(const struct site_info *) retired; /* of generations before; owned */
+	uint32_t last_id;		       /* rises over generations */
+	size_t seen[SIDE_COUNT];	       /* sites of each ledger that are known already */
+	bool unknown[SIDE_COUNT];	       /* the unknown site is among them */
 	VEC(struct site_moment) moments; /* of the user side; those that unseen sites may need */
 	struct strpool *strings;
 };
@@ -41,8 +46,10 @@ struct sites_describe {
 };
 
 void sites_init(struct sites *sites);
-/* Forgets all sites and goes on with ids: a new generation. */
+/* A new generation: no sites, ids go on. Infos that were given out stay valid. */
 void sites_clear(struct sites *sites);
+/* The ledger of `side` ends: its sites stay as they are, those of another one are new sites. */
+void sites_end_side(struct sites *sites, enum side side);
 void sites_deinit(struct sites *sites);
 
 /* Adds what is new in the ledger of `side` and reads the totals of all of that side. */

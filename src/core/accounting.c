@@ -118,16 +118,30 @@ static double explained(const struct baseline *baseline, const struct side_stats
 	return 100 * fmin(fmax(owned / growth->rss_bytes, 0), 1);
 }
 
+/*
+ * The first walk comes some ticks after the mark: its parts are counted from there, but for the
+ * live blocks, whose own book tells how they grew since the mark.
+ */
+static void baseline_complete(struct baseline *baseline, const struct snapshot *snapshot,
+			      const struct side_stats *sides, const struct accounting *parts)
+{
+	int64_t live = difference(totals_live_bytes(&sides[SIDE_USER].totals),
+				  baseline->live_bytes[SIDE_USER]);
+	int64_t rss = difference(snapshot->memory.rss_bytes, baseline->rss_bytes);
+
+	baseline->parts = *parts;
+	baseline->parts_known = true;
+	if (sides[SIDE_USER].known && live > 0 && rss > 0)
+		take(&baseline->parts.heap_live_bytes, least((uint64_t)live, (uint64_t)rss));
+}
+
 void accounting_growth(struct baseline *baseline, const struct snapshot *snapshot,
 		       const struct side_stats *sides, struct accounting *parts, struct growth *ret)
 {
 	const struct accounting *from = &baseline->parts;
 
-	/* The first walk comes some ticks after the mark: its parts are counted from there. */
-	if (parts->known && !baseline->parts_known) {
-		baseline->parts = *parts;
-		baseline->parts_known = true;
-	}
+	if (parts->known && !baseline->parts_known)
+		baseline_complete(baseline, snapshot, sides, parts);
 	*ret = (struct growth){0};
 	ret->elapsed_s = (snapshot->time_ns - baseline->time_ns) / 1e9;
 	ret->rss_bytes = difference(snapshot->memory.rss_bytes, baseline->rss_bytes);

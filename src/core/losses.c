@@ -3,6 +3,9 @@
 
 #include <stddef.h>
 
+#define USER   (1u << SIDE_USER)
+#define KERNEL (1u << SIDE_KERNEL)
+
 const struct loss losses[ABI_LOSS_COUNT] = {
 	[ABI_LOSS_LIVE_TABLE_FULL] =
 		{
@@ -11,6 +14,7 @@ const struct loss losses[ABI_LOSS_COUNT] = {
 				   "in no total",
 			.remedy = "give memtop more memory (its cgroup or the system is short of "
 				  "it), or watch at level pages",
+			.sides = USER | KERNEL,
 		},
 	[ABI_LOSS_SITE_TABLE_FULL] =
 		{
@@ -19,6 +23,7 @@ const struct loss losses[ABI_LOSS_COUNT] = {
 				   "blocks are booked at the unknown site",
 			.remedy = "attach anew, so that only the call stacks in use now take "
 				  "room",
+			.sides = USER | KERNEL,
 		},
 	[ABI_LOSS_STACK_TRUNCATED] =
 		{
@@ -28,6 +33,7 @@ const struct loss losses[ABI_LOSS_COUNT] = {
 			.remedy = "build the module where it ends with unwind tables "
 				  "(-fasynchronous-unwind-tables) or frame pointers",
 			.booked = true,
+			.sides = USER | KERNEL,
 		},
 	[ABI_LOSS_RETURN_MISSED] =
 		{
@@ -36,6 +42,7 @@ const struct loss losses[ABI_LOSS_COUNT] = {
 				   "gave out is in no total",
 			.remedy = "expected where a longjmp, an exception or the end of a thread "
 				  "leaves an allocator call; else report it",
+			.sides = USER,
 		},
 	[ABI_LOSS_NESTING_TOO_DEEP] =
 		{
@@ -44,6 +51,7 @@ const struct loss losses[ABI_LOSS_COUNT] = {
 				   "innermost is in no total",
 			.remedy = "look for an allocator hook or signal handler that allocates "
 				  "without end",
+			.sides = USER,
 		},
 	[ABI_LOSS_EVENT_LOST] =
 		{
@@ -51,6 +59,7 @@ const struct loss losses[ABI_LOSS_COUNT] = {
 			.meaning = "the kernel skipped a program of memtop, so one event was not "
 				   "seen",
 			.remedy = "switch other tracers of the same target off",
+			.sides = USER | KERNEL,
 		},
 	[ABI_LOSS_KERNEL_EVENT_MISSED] =
 		{
@@ -61,6 +70,7 @@ const struct loss losses[ABI_LOSS_COUNT] = {
 				   "is given out again",
 			.remedy = "leave the kernel side out with --side user where it is not in "
 				  "question; the books of the heap are not touched",
+			.sides = KERNEL,
 		},
 	[ABI_LOSS_THREAD_TABLE_FULL] =
 		{
@@ -69,6 +79,7 @@ const struct loss losses[ABI_LOSS_COUNT] = {
 				   "event was not booked",
 			.remedy = "the target has more threads than memtop made room for at the "
 				  "attach: attach anew",
+			.sides = USER,
 		},
 	[ABI_LOSS_FREE_MISSED] =
 		{
@@ -77,6 +88,7 @@ const struct loss losses[ABI_LOSS_COUNT] = {
 				   "the old block was booked as freed then",
 			.remedy = "the target frees by a function that is not probed: name its "
 				  "allocator",
+			.sides = USER | KERNEL,
 		},
 	[ABI_LOSS_ADDRESS_TOO_WIDE] =
 		{
@@ -85,12 +97,14 @@ const struct loss losses[ABI_LOSS_COUNT] = {
 				   "total",
 			.remedy = "run the target without five-level page tables or memory "
 				  "tagging, or watch at level pages",
+			.sides = USER | KERNEL,
 		},
 	[ABI_LOSS_SIZE_TOO_LARGE] =
 		{
 			.name = "size_too_large",
 			.meaning = "a block of 64G or more is in no total",
 			.remedy = "blocks this large are mappings: look at the maps side",
+			.sides = USER | KERNEL,
 		},
 };
 
@@ -100,6 +114,21 @@ uint64_t losses_total(const uint64_t counts[ABI_LOSS_COUNT])
 
 	for (size_t i = 0; i < ABI_LOSS_COUNT; i++)
 		if (!losses[i].booked)
+			total += counts[i];
+	return total;
+}
+
+bool loss_touches(size_t loss, enum side side)
+{
+	return !losses[loss].name || losses[loss].sides & 1u << side;
+}
+
+uint64_t losses_of_side(const uint64_t counts[ABI_LOSS_COUNT], enum side side)
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < ABI_LOSS_COUNT; i++)
+		if (!losses[i].booked && loss_touches(i, side))
 			total += counts[i];
 	return total;
 }

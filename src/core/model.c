@@ -270,6 +270,9 @@ static void sides_count(struct model *model, const struct snapshot *snapshot,
 	for (unsigned i = 0; i < SIDE_COUNT; i++) {
 		struct totals *before = &model->side_before[i], *now = &sides[i].totals;
 
+		/* Where nothing was ever allocated, nothing grows. */
+		if (sides[i].known && !now->allocated_blocks)
+			sides[i].rate_bytes_per_s = 0;
 		sides[i].allocations_per_s =
 			smoothed(sides[i].allocations_per_s, step, now->allocated_blocks,
 				 before->allocated_blocks);
@@ -534,17 +537,33 @@ static void sites_take(struct model *model, const struct snapshot *snapshot,
 	sides_count(model, snapshot, step);
 }
 
-void model_update(struct model *model, struct source *source, const struct snapshot *snapshot)
+/* Of a process that has gone nothing can be read: what it was last is what there is to tell. */
+static void keep_last(const struct picture *picture, struct snapshot *snapshot)
 {
+	if (snapshot->target.status == TARGET_RUNNING || snapshot->memory.rss_bytes ||
+	    !picture->tick)
+		return;
+	snapshot->memory = picture->memory;
+	snapshot->charge = picture->charge;
+}
+
+void model_update(struct model *model, struct source *source, const struct snapshot *facts)
+{
+	struct snapshot last = *facts, *snapshot = &last;
 	struct picture *picture = &model->picture;
 	bool begins = !model->started || snapshot->generation != picture->generation ||
 		      snapshot->site_count < model->stats.count;
 	uint64_t before_ns = begins ? snapshot->attached_ns : picture->time_ns;
+	bool again = begins && model->started;
 	struct step step;
 
+	keep_last(picture, snapshot);
 	if (begins)
 		start_generation(model, snapshot);
-	step = step_of(snapshot->time_ns > before_ns ? (snapshot->time_ns - before_ns) / 1e9 : 0);
+	/* A book that went on over the generation's begin says nothing of what happened since. */
+	step = step_of(!again && snapshot->time_ns > before_ns ?
+			       (snapshot->time_ns - before_ns) / 1e9 :
+			       0);
 	picture_take(model, snapshot);
 	timeline_advance(&model->timeline, snapshot->time_ns);
 	track_push(&model->rss, &model->timeline, snapshot->memory.rss_bytes);

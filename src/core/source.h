@@ -22,7 +22,10 @@ struct source_ops {
 	int (*set_level)(struct source *source, enum level level);
 	/* Watch the kernel side or not. */
 	int (*watch_kernel)(struct source *source, bool on);
-	/* A descriptor that polls readable when the target ended, or -1. */
+	/*
+	 * A descriptor that polls readable when the next read should not wait for its time: the
+	 * target ended, or runs another program. Or -1.
+	 */
 	int (*wait_fd)(struct source *source);
 	void (*close)(struct source *source); /* frees the source; NULL is never passed */
 };

@@ -29,6 +29,8 @@
 #define HOLD_TICKS     2
 #define TEXT_SIZE      2048
 #define TEXTS_PER_TICK 64
+#define MINIMUM_MOST   4096
+#define MINIMUM_SHARE  1024 /* of the side's live bytes, one in so many */
 
 struct row {
 	uint64_t key, tie; /* larger first */
@@ -55,7 +57,8 @@ struct view {
 	struct map folds; /* ids whose state is not `all_unfolded` */
 	bool all_unfolded;
 
-	uint64_t minimum_bytes;
+	uint64_t minimum_bytes; /* as it holds now */
+	bool minimum_auto;
 	double minimum_age_s;
 
 	char *filter; /* owned; NULL = none */
@@ -266,11 +269,42 @@ static bool matches(struct view *view, uint32_t index, const struct site_stats *
 	return regexec(&view->regex, site_text(view, index), 0, NULL, 0) == 0;
 }
 
+/* What a kernel cache without a live total allocated in all: else none would ever be shown. */
+static uint64_t size_of(const struct view *view, const struct site_stats *site)
+{
+	if (view->minimum_auto && site->info->flags & SITE_UNMATCHED)
+		return site->totals.allocated_bytes;
+	return totals_live_bytes(&site->totals);
+}
+
+/* A minimum that nobody asked for takes nothing away from under the hand. */
+static bool is_kept(const struct view *view, uint32_t id)
+{
+	uint64_t value;
+
+	return view->minimum_auto && (view->filter || (view->pinned && id == view->selected) ||
+				      (!view->all_unfolded && map_get(&view->folds, id, &value)));
+}
+
+static void choose_minimum(struct view *view, const struct picture *picture)
+{
+	uint64_t live, share, minimum = MINIMUM_MOST;
+
+	if (!view->minimum_auto)
+		return;
+	live = picture ? totals_live_bytes(&picture->sides[view->side].totals) : 0;
+	share = (live + MINIMUM_SHARE - 1) / MINIMUM_SHARE;
+	/* In steps, so that it stays the same while the whole changes a little. */
+	while (minimum > share)
+		minimum /= 4;
+	view->minimum_bytes = minimum;
+}
+
 static bool shown(struct view *view, uint32_t index, const struct site_stats *site)
 {
 	if (site->info->side != view->side)
 		return false;
-	if (totals_live_bytes(&site->totals) < view->minimum_bytes)
+	if (size_of(view, site) < view->minimum_bytes && !is_kept(view, site->info->id))
 		return false;
 	if (view->minimum_age_s > 0 && !(site->oldest_s >= view->minimum_age_s))
 		return false;
@@ -306,6 +340,7 @@ static void rebuild(struct view *view)
 {
 	const struct picture *picture = view_picture(view);
 
+	choose_minimum(view, picture);
 	view->rows.count = 0;
 	view->side_sites = 0;
 	view->seen_sites = picture ? picture->site_count : 0;
@@ -360,7 +395,8 @@ static void rebuild_held(struct view *view)
 static void resort(struct view *view)
 {
 	const struct picture *picture = view_picture(view);
-	bool filtered = view->filter || view->minimum_bytes || view->minimum_age_s > 0;
+	bool filtered = view->filter || view->minimum_bytes || view->minimum_auto ||
+			view->minimum_age_s > 0;
 
 	/* What is shown can only change where something is left out. */
 	if (filtered || picture->site_count != view->seen_sites) {
@@ -543,7 +579,8 @@ int view_search(struct view *view, const char *text, int direction)
 
 void view_set_minimum(struct view *view, uint64_t live_bytes, double older_s)
 {
-	view->minimum_bytes = live_bytes;
+	view->minimum_auto = live_bytes == VIEW_MINIMUM_AUTO;
+	view->minimum_bytes = view->minimum_auto ? 0 : live_bytes;
 	view->minimum_age_s = older_s;
 	rebuild(view);
 }

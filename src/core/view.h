@@ -59,7 +59,13 @@ const char *view_filter(const struct view *view);
 /* Moves the cursor to the next (direction 1) or earlier (-1) row that contains `text`; -ENOENT. */
 int view_search(struct view *view, const char *text, int direction);
 
+/*
+ * With VIEW_MINIMUM_AUTO sites are left out that are nothing beside the others: under 4K, or less
+ * where the whole side is small. What was selected, unfolded or asked for by a filter stays.
+ */
+#define VIEW_MINIMUM_AUTO UINT64_MAX
 void view_set_minimum(struct view *view, uint64_t live_bytes, double older_s);
+/* The one that holds now; 0 = none. */
 uint64_t view_minimum(const struct view *view, double *older_s);
 
 size_t view_cursor(const struct view *view);

@@ -115,11 +115,14 @@ static void write_header(FILE *out, const struct selection *selection, unsigned 
 		add(&line, " with %d", target->exit_code);
 	if (target->signal)
 		add(&line, " by signal %d", target->signal);
-	add(&line, "  tick %llu  attached %s  level %s  cost %s  names %s  lost %s",
-	    (unsigned long long)picture->tick, format_duration(elapsed, picture->elapsed_s),
-	    level_name(picture->level), format_percent(cost, picture->overhead.target_percent),
-	    format_percent(names, selection->names_percent),
+	add(&line, "  tick %llu  attached %s  level %s  lost %s", (unsigned long long)picture->tick,
+	    format_duration(elapsed, picture->elapsed_s), level_name(picture->level),
 	    format_count(lost, picture->losses_total));
+	if (picture->level != LEVEL_RSS && !isnan(picture->overhead.target_percent))
+		add(&line, "  cost %s of its CPU",
+		    format_percent(cost, picture->overhead.target_percent));
+	if (!isnan(selection->names_percent))
+		add(&line, "  names %s", format_percent(names, selection->names_percent));
 	write_line(out, &line, width);
 	if (picture->level_reason[0]) {
 		add(&line, "level %s: %s", level_name(picture->level), picture->level_reason);
@@ -167,10 +170,12 @@ static void write_memory(FILE *out, const struct picture *picture, unsigned widt
 	char rate[FORMAT_SIZE];
 	struct line line = {0};
 
-	add(&line, "RSS %s %s = anon %s + file %s + shmem %s; swap %s",
-	    format_bytes(a, memory->rss_bytes), format_rate(rate, picture->rss_rate_bytes_per_s, 0),
-	    format_bytes(b, memory->anon_bytes), format_bytes(c, memory->file_bytes),
-	    format_bytes(d, memory->shmem_bytes), format_bytes(e, memory->swap_bytes));
+	add(&line, "RSS %s", format_bytes(a, memory->rss_bytes));
+	if (!isnan(picture->rss_rate_bytes_per_s))
+		add(&line, " %s", format_rate(rate, picture->rss_rate_bytes_per_s, 0));
+	add(&line, " = anon %s + file %s + shmem %s; swap %s", format_bytes(b, memory->anon_bytes),
+	    format_bytes(c, memory->file_bytes), format_bytes(d, memory->shmem_bytes),
+	    format_bytes(e, memory->swap_bytes));
 	if (charge->source != LIMIT_NONE)
 		add(&line, "  limit (%s) %s, headroom %s", limit_source_name(charge->source),
 		    format_bytes(a, charge->limit_bytes), format_bytes(b, charge->headroom_bytes));
@@ -187,15 +192,13 @@ static void write_sides(FILE *out, const struct picture *picture, unsigned width
 
 		if (!stats->known)
 			continue;
-		add(&line, "%s%s live %s in %s blocks, %s since the mark, %s",
-		    line.length ? "; " : "", side_name(side),
+		add(&line, "%-6s live %s in %s blocks, %s since the mark, %s", side_name(side),
 		    format_bytes(live, totals_live_bytes(&stats->totals)),
 		    format_count(blocks, totals_live_blocks(&stats->totals)),
 		    format_delta(delta, stats->delta_bytes),
 		    format_rate(rate, stats->rate_bytes_per_s, 0));
-	}
-	if (line.length)
 		write_line(out, &line, width);
+	}
 }
 
 static void write_losses(FILE *out, const struct picture *picture, unsigned width)

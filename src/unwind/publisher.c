@@ -24,7 +24,7 @@
 
 enum {
 	RESERVE_BYTES = 16 << 20, /* for what is loaded later: about libLLVM */
-	TABLE_BYTES_OF_TEXT = 4,  /* a table has at most about a quarter of its text's size */
+	TEXT_PER_TABLE = 5,	  /* tables have about an eighth of their text's size, seldom more */
 	BLOCKS_SHARE = 8,	  /* of the bytes, one eighth for blocks */
 	NO_TABLE = UINT32_MAX,
 };
@@ -155,7 +155,7 @@ int publisher_size_maps(struct publisher *publisher, struct bpf_object *object)
 
 	vec_for_each(mapping, &publisher->mappings)
 		text += mapping->end - mapping->start;
-	bytes = text / TABLE_BYTES_OF_TEXT + text / TABLE_BYTES_OF_TEXT / 2 + RESERVE_BYTES;
+	bytes = text / TEXT_PER_TABLE + RESERVE_BYTES;
 	if (bytes > publisher->limit_bytes)
 		bytes = publisher->limit_bytes;
 	blocks = bytes / BLOCKS_SHARE / sizeof(struct unwind_block) + 1;

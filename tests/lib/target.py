@@ -81,3 +81,36 @@ def cpu_seconds(pid):
     with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
         fields = file.read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def differing_text(pid):
+    """Bytes of the target's libc code that differ from the file: breakpoints."""
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:
+        row = next(line.split() for line in maps if "libc.so" in line and "r-xp" in line)
+    start, end = (int(part, 16) for part in row[0].split("-"))
+    with open(f"/proc/{pid}/mem", "rb") as memory:
+        memory.seek(start)
+        mapped = memory.read(end - start)
+    with open(row[5], "rb") as file:
+        file.seek(int(row[2], 16))
+        original = file.read(end - start)
+    return sum(a != b for a, b in zip(mapped, original))
+
+
+def held_programs(pid):
+    """Ids of the BPF programs that a process holds, itself or by links."""
+    ids = set()
+    for name in os.listdir(f"/proc/{pid}/fdinfo"):
+        try:
+            with open(f"/proc/{pid}/fdinfo/{name}", encoding="ascii") as file:
+                ids |= {int(line.split()[1]) for line in file if line.startswith("prog_id:")}
+        except OSError:
+            pass  # closed meanwhile
+    return ids
+
+
+def loaded_programs():
+    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+    listing = subprocess.run(["bpftool", "-j", "prog", "show"], check=True, capture_output=True,
+                             text=True, env=dict(os.environ, PATH=path))
+    return {program["id"] for program in json.loads(listing.stdout or "[]")}

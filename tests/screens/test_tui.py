@@ -33,8 +33,14 @@ def shows_header_graph_panes_and_leak():
     with Perception() as service, on_service(service) as terminal:
         screen = terminal.wait(lambda s: leak_is_on_top(s) and braille(s), "leak on top, a graph")
         check(f"[{service.pid}]" in screen.splitlines()[0], "the header names the target")
-        for word in ("user", "kernel", "RSS", "limit"):
+        for word in ("user", "kernel", "RSS", "limit", "of its CPU", "Δ attach▼"):
             check(word in screen, f"{word!r} on screen")
+        foot = terminal.wait(lambda s: re.search(r"^ *(\d+) of (\d+) .* (\d+) sites? under \d",
+                                                 s, re.M), "what is left out, counted")
+        shown, total, hidden = map(int, re.search(
+            r"^ *(\d+) of (\d+) .* (\d+) sites? under \d", foot, re.M).groups())
+        check_equal(shown + hidden, total, "sites shown and left out")
+        check(foot.count("▸") == shown, "no row for what is left out")
         terminal.wait(lambda s: "LEAKING" in first_site(s), "the verdict", 30)
         terminal.key("q")
         terminal.wait_text("exit=0")
@@ -45,7 +51,9 @@ def keys_sort_freeze_unfold_help():
         terminal.wait(leak_is_on_top, "leak on top")
         terminal.key("Enter")
         screen = terminal.wait(lambda s: "libdecode.so" in s, "the stack, unfolded")
-        check(re.search(r"jpeg_decode_frame\+0x", screen), "frames with offsets")
+        check(re.search(r"▶ 0  jpeg_decode_frame\+0x.* yours", screen), "the first own frame")
+        check(re.search(r"start_thread\+0x.*libc\.so\.6 \w{6}$", screen, re.M),
+              "the C library is not the user's own")
         terminal.key("Enter")
         terminal.wait(lambda s: "libdecode.so" not in s, "folded again")
         terminal.key("Space")
@@ -72,8 +80,49 @@ def keys_sort_freeze_unfold_help():
         terminal.key("Tab")
         terminal.wait(lambda s: "VERDICT" in s and "jpeg_decode_frame" not in first_site(s),
                       "the kernel side")
+        check("kernel_event_missed" not in before, "the heap is not charged with kernel losses")
+        terminal.key("BTab")
+        terminal.wait(leak_is_on_top, "the user side again")
+        terminal.key("l")
+        terminal.wait_text("Leave heap?")
+        terminal.key("y")
+        screen = terminal.wait(lambda s: "not watched" in s and "heap rows as of" in s, "rss")
+        check("of its CPU" not in screen, "no cost where nothing is watched")
+        check("jpeg_decode_frame" not in screen.splitlines()[1],
+              "nobody is blamed by a book that is closed")
         terminal.key("q")
         terminal.wait_text("exit=0")
+
+
+def small_sites_are_all_shown_on_demand():
+    with Perception() as service:
+        command = [MEMTOP, "-p", str(service.pid), "--level", "heap", "--min-size", "0"]
+        with Terminal(command) as terminal:
+            screen = terminal.wait(lambda s: re.search(r"^ *(\d+) of \1 ", s, re.M), "all sites")
+            check(" under " not in screen, "none is left out")
+            terminal.key("q")
+            terminal.wait_text("exit=0")
+
+
+def end_of_the_target_shows_what_it_was():
+    with Perception() as service, on_service(service) as terminal:
+        terminal.wait(leak_is_on_top, "leak on top")
+        service.process.kill()
+        screen = terminal.wait_text("killed by signal 9")
+        check(not re.search(r"^RSS 0", screen, re.M), "RSS is the last that was seen")
+        check("jpeg_decode_frame" in first_site(screen), "the leak is still on top")
+        terminal.key("q")
+        terminal.wait_text("exit=0")
+
+
+def level_without_the_heap_says_why_on_a_small_screen():
+    with Perception() as service:
+        command = [MEMTOP, "-p", str(service.pid), "--budget", "0.001"]
+        with Terminal(command, 80, 24) as terminal:
+            screen = terminal.wait(lambda s: "over the budget of" in s, "the reason")
+            check("The user side is not watched at level rss." in screen, "and what it means")
+            terminal.key("q")
+            terminal.wait_text("exit=0")
 
 
 def resizes_to_60x16_and_back():
@@ -157,5 +206,7 @@ def closed_terminal_ends_memtop():
         check(service.process.poll() is None, "the target goes on")
 
 
-run([shows_header_graph_panes_and_leak, keys_sort_freeze_unfold_help, resizes_to_60x16_and_back,
+run([shows_header_graph_panes_and_leak, keys_sort_freeze_unfold_help,
+     small_sites_are_all_shown_on_demand, end_of_the_target_shows_what_it_was,
+     level_without_the_heap_says_why_on_a_small_screen, resizes_to_60x16_and_back,
      plain_terminals, terminal_is_given_back, suspend_and_resume, closed_terminal_ends_memtop])

@@ -65,6 +65,10 @@ static const char *const kind_names[LEDGER_KINDS] = {
 	[LEDGER_REALLOC] = "realloc",
 	[LEDGER_POSIX_MEMALIGN] = "posix_memalign",
 	[LEDGER_ALIGNED_ALLOC] = "aligned_alloc",
+	[LEDGER_MEMALIGN] = "memalign",
+	[LEDGER_VALLOC] = "valloc",
+	[LEDGER_PVALLOC] = "pvalloc",
+	[LEDGER_REALLOCARRAY] = "reallocarray",
 };
 
 static struct site sites[SITES];

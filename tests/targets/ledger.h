@@ -35,6 +35,10 @@ enum ledger_kind {
 	LEDGER_REALLOC,
 	LEDGER_POSIX_MEMALIGN,
 	LEDGER_ALIGNED_ALLOC,
+	LEDGER_MEMALIGN,
+	LEDGER_VALLOC,
+	LEDGER_PVALLOC,
+	LEDGER_REALLOCARRAY,
 	LEDGER_KINDS,
 };
 
@@ -58,6 +62,10 @@ void *ledger_call_calloc(size_t count, size_t size, void **ret_address);
 void *ledger_call_realloc(void *old, size_t size, void **ret_address);
 int ledger_call_posix_memalign(void **ret, size_t alignment, size_t size, void **ret_address);
 void *ledger_call_aligned_alloc(size_t alignment, size_t size, void **ret_address);
+void *ledger_call_memalign(size_t alignment, size_t size, void **ret_address);
+void *ledger_call_valloc(size_t size, void **ret_address);
+void *ledger_call_pvalloc(size_t size, void **ret_address);
+void *ledger_call_reallocarray(void *old, size_t count, size_t size, void **ret_address);
 
 /* Books a new block; ends the process with one line where the allocator returned NULL. */
 void ledger_allocated(void *block, size_t bytes, enum ledger_kind kind, void *address,

@@ -37,3 +37,7 @@ THUNK("calloc", ARG_3);
 THUNK("realloc", ARG_3);
 THUNK("posix_memalign", ARG_4);
 THUNK("aligned_alloc", ARG_3);
+THUNK("memalign", ARG_3);
+THUNK("valloc", ARG_2);
+THUNK("pvalloc", ARG_2);
+THUNK("reallocarray", ARG_4);

@@ -82,3 +82,7 @@ tests_unit_test_model_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_model_LDADD = $(UNIT_CORE_LIBS)
 endif
 include tests/unit/app.mk
+
+# The other architecture, as far as a compiler can tell.
+TESTS += tests/unit/test_arm64.sh
+EXTRA_DIST += tests/unit/test_arm64.sh

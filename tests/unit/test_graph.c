@@ -44,6 +44,12 @@ static void test_limit_and_axis(void **state)
 	assert_graph(&fixture, "OOM", false);
 	fixture.picture.charge.limit_bytes = UINT64_C(64) << 30;
 	assert_graph(&fixture, "far above", true);
+	/* The system's limit is shared with others: said, but RSS is not drawn against it. */
+	fixture_init(&fixture);
+	fixture.picture.charge.source = LIMIT_SYSTEM;
+	assert_graph(&fixture, "limit 2.00G, shared", true);
+	assert_graph(&fixture, "┄", false);
+	assert_graph(&fixture, "OOM", true);
 	fixture.picture.charge = (struct charge){.source = LIMIT_NONE};
 	assert_graph(&fixture, "no limit", true);
 	assert_graph(&fixture, " RSS, then", true);

@@ -253,6 +253,72 @@ static void test_parts(void **state)
 	model_free(model);
 }
 
+/* The walk that tells RSS's parts comes after the mark: what grew before it has an owner too. */
+static void test_late_walk(void **state)
+{
+	struct simulated *simulated = *state;
+	struct model *model = model_new();
+	struct memory *memory = &simulated->snapshot.memory;
+	const struct picture *picture = NULL;
+
+	simulated->base_rss_bytes = 100 * MB;
+	for (unsigned i = 0; i < 20; i++) {
+		if (i == 15) {
+			memory->parts_known = true;
+			memory->heap_mapped_bytes = 120 * MB;
+		}
+		picture = tick(model, simulated, 1);
+		if (i >= 15)
+			assert_true(picture->accounting.explained_percent > 99);
+	}
+	assert_true(llabs(picture->growth.user_bytes - picture->growth.rss_bytes) <= (int64_t)MB);
+	model_free(model);
+}
+
+/* A book that goes on over a generation's begin is no burst of calls. */
+static void test_rates_after_a_new_generation(void **state)
+{
+	struct simulated *simulated = *state;
+	struct model *model = model_new();
+	double before = 0;
+
+	simulated->snapshot.side_known[SIDE_KERNEL] = true;
+	for (unsigned i = 0; i < 60; i++)
+		before = tick(model, simulated, 1)->sides[SIDE_USER].allocations_per_s;
+	simulated->generation++;
+	for (unsigned i = 0; i < 3; i++) {
+		double now = tick(model, simulated, 1)->sides[SIDE_USER].allocations_per_s;
+
+		assert_true(isnan(now) || now < 2 * before + 1);
+	}
+	assert_int_equal(model_picture(model)->sides[SIDE_KERNEL].rate_bytes_per_s, 0);
+	model_free(model);
+}
+
+/* The last tick of a process that has gone shows what it was. */
+static void test_end(void **state)
+{
+	struct simulated *simulated = *state;
+	struct model *model = model_new();
+	struct snapshot snapshot;
+	const struct picture *picture;
+	uint64_t rss;
+
+	for (unsigned i = 0; i < 5; i++)
+		tick(model, simulated, 1);
+	picture = model_picture(model);
+	rss = picture->memory.rss_bytes;
+	snapshot = *simulated_read(simulated);
+	snapshot.time_ns += 1000000000;
+	snapshot.target.status = TARGET_KILLED;
+	snapshot.memory = (struct memory){0};
+	model_update(model, &simulated->source, &snapshot);
+	assert_int_equal(picture->target.status, TARGET_KILLED);
+	assert_true(rss > 0 && picture->memory.rss_bytes == rss);
+	assert_true(picture->growth.rss_bytes >= 0);
+	model_free(model);
+}
+
 static void test_forecast(void **state)
 {
 	struct simulated *simulated = *state;
@@ -392,12 +458,21 @@ static void test_losses_and_copy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_first_tick),	    TEST(test_deltas_and_rates),
-		TEST(test_marks),	    TEST(test_generation),
-		TEST(test_unmatched),	    TEST(test_parts_add_up),
-		TEST(test_parts),	    TEST(test_forecast),
-		TEST(test_rss_level),	    TEST(test_unexplained),
-		TEST(test_no_cohorts),	    TEST(test_time_stands_still),
+		TEST(test_first_tick),
+		TEST(test_deltas_and_rates),
+		TEST(test_marks),
+		TEST(test_generation),
+		TEST(test_unmatched),
+		TEST(test_parts_add_up),
+		TEST(test_parts),
+		TEST(test_late_walk),
+		TEST(test_rates_after_a_new_generation),
+		TEST(test_end),
+		TEST(test_forecast),
+		TEST(test_rss_level),
+		TEST(test_unexplained),
+		TEST(test_no_cohorts),
+		TEST(test_time_stands_still),
 		TEST(test_losses_and_copy),
 	};
 

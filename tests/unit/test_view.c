@@ -231,6 +231,59 @@ static void test_many(void **state)
 	free(books);
 }
 
+/* What is nothing beside the others takes no line, unless somebody looks at it. */
+static void test_minimum_of_its_own(void **state)
+{
+	struct books *books = books_new(4, (uint64_t[]){64 << 20, 4096, 4095, 0});
+	struct view *view = view_new();
+	char error[64];
+
+	(void)state;
+	books->picture.sides[SIDE_USER].totals.allocated_bytes = 64 << 20;
+	view_set_text(view, text_of, NULL);
+	view_sync(view, &books->picture);
+	assert_order(view, "1 2 3 4 ");
+	assert_int_equal(view_minimum(view, NULL), 0);
+	view_set_minimum(view, VIEW_MINIMUM_AUTO, 0);
+	assert_order(view, "1 2 ");
+	assert_int_equal(view_hidden(view), 2);
+	assert_int_equal(view_minimum(view, NULL), 4096);
+	/* The selected one stays when it shrinks, and so does one that is unfolded. */
+	view_move(view, 1);
+	set(books, 1, 10);
+	view_sync(view, &books->picture);
+	assert_order(view, "1 2 ");
+	assert_int_equal(view_selected(view), 2);
+	view_move(view, -1);
+	view_set_unfolded(view, 1, true);
+	for (unsigned i = 0; i < 4; i++)
+		view_sync(view, &books->picture);
+	assert_order(view, "1 ");
+	set(books, 0, 0);
+	for (unsigned i = 0; i < 4; i++)
+		view_sync(view, &books->picture);
+	assert_order(view, "1 ");
+	/* Who asks by a filter gets all that matches. */
+	assert_int_equal(view_set_filter(view, "delta", error, sizeof(error)), 0);
+	assert_order(view, "4 ");
+	view_set_filter(view, NULL, NULL, 0);
+	/* A side that is small all over has a smaller minimum. */
+	books->picture.sides[SIDE_USER].totals.allocated_bytes = 70000;
+	view_sync(view, &books->picture);
+	view_sync(view, &books->picture);
+	assert_int_equal(view_minimum(view, NULL), 64);
+	books->picture.sides[SIDE_USER].totals.allocated_bytes = 20;
+	view_sync(view, &books->picture);
+	assert_int_equal(view_minimum(view, NULL), 1);
+	/* A kernel cache has no live total, but may be large. */
+	books->infos[3].flags = SITE_UNMATCHED;
+	books->sites[3].totals = (struct totals){.allocated_bytes = 5000, .freed_bytes = 5000};
+	view_sync(view, &books->picture);
+	assert_order(view, "3 2 1 4 ");
+	view_free(view);
+	free(books);
+}
+
 static void test_nothing(void **state)
 {
 	struct view *view = view_new();
@@ -256,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_freeze),
 		cmocka_unit_test(test_fold_and_generation),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_minimum_of_its_own),
 		cmocka_unit_test(test_nothing),
 	};
 

@@ -9,7 +9,8 @@ shift
 flags="-O2 -g -fomit-frame-pointer -I$source $*"
 mkdir -p "$output"
 for library in a b c; do
-	$compiler $flags -fPIC -shared -DSTEPS=steps_$library "$source/steps.c" \
+	$compiler $flags -fPIC -shared -DSTEPS=steps_$library \
+		-DSIGNAL_STEPS=signal_steps_$library "$source/steps.c" \
 		-o "$output/libsteps_$library.so"
 done
 $compiler $flags -x c++ -c "$source/steps_cxx.cc" -o "$output/steps_cxx.o"

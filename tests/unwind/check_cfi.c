@@ -4,10 +4,10 @@
  * row's first address and at the last address it governs, libdw's own evaluation of the call frame
  * information is turned into the rule that it should have become. Any difference is an error.
  *
- *     check_cfi [-t SECONDS] [-s STEP] [-v] FILE|DIRECTORY...
+ *     check_cfi [-t SECONDS] [-s STEP] [-c] [-v] FILE|DIRECTORY...
  *
- * -t stops after that time, -s takes each STEPth file only. The last lines give the totals and the
- * share of what rows cannot express. TAP on standard output.
+ * -t stops after that time, -s takes each STEPth file only, -c compiles and does not compare. The
+ * last lines give the totals and the share of what rows cannot express. TAP on standard output.
  */
 #include "unwind/elf_frames.h"
 #include "unwind/rows.h"
@@ -43,7 +43,7 @@ struct totals {
 static struct totals totals;
 static struct timespec deadline;
 static unsigned step = 1, seen;
-static bool verbose;
+static bool verbose, compile_only;
 
 static bool late(void)
 {
@@ -252,7 +252,8 @@ static void check_file(const char *path)
 		totals.damaged += rows.damaged;
 		totals.changes += rows.changes;
 		totals.unsupported += rows.unsupported;
-		check_rows(path, fd, &frames, &rows);
+		if (!compile_only)
+			check_rows(path, fd, &frames, &rows);
 		if (verbose)
 			printf("# %s: %zu rows, %zu functions, %zu unsupported, %zu damaged, %lu "
 			       "mismatches\n",
@@ -277,7 +278,7 @@ static int visit(const char *path, const struct stat *status, int type, struct F
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: check_cfi [-t SECONDS] [-s STEP] [-v] FILE|DIRECTORY...\n");
+	fprintf(stderr, "usage: check_cfi [-t SECONDS] [-s STEP] [-c] [-v] FILE|DIRECTORY...\n");
 	return 1;
 }
 
@@ -287,12 +288,14 @@ int main(int argc, char **argv)
 	int option;
 
 	elf_version(EV_CURRENT);
-	while ((option = getopt(argc, argv, "t:s:v")) != -1) {
+	while ((option = getopt(argc, argv, "t:s:cv")) != -1) {
 		if (option == 't') {
 			clock_gettime(CLOCK_MONOTONIC, &deadline);
 			deadline.tv_sec += atoi(optarg);
 		} else if (option == 's') {
 			step = (unsigned)atoi(optarg) ? (unsigned)atoi(optarg) : 1;
+		} else if (option == 'c') {
+			compile_only = true;
 		} else if (option == 'v') {
 			verbose = true;
 		} else {
@@ -306,6 +309,12 @@ int main(int argc, char **argv)
 	printf("# %lu files%s, %lu functions, %lu rows, %lu points, %.1f MB of text in %.1f ms\n",
 	       totals.files, stopped ? " (time is up)" : "", totals.functions, totals.rows,
 	       totals.points, (double)totals.text_bytes / 1e6, totals.compile_seconds * 1e3);
+	if (totals.text_bytes)
+		printf("# per MB of text: %.0f rows, %.0f bytes, %.2f ms\n",
+		       (double)totals.rows * 1e6 / (double)totals.text_bytes,
+		       (double)(totals.rows * sizeof(struct unwind_row)) * 1e6 /
+			       (double)totals.text_bytes,
+		       totals.compile_seconds * 1e9 / (double)totals.text_bytes);
 	printf("# unsupported: %lu of %lu rule changes (%.3f %%), damaged entries: %lu\n",
 	       totals.unsupported, totals.changes,
 	       totals.changes ? 100.0 * (double)totals.unsupported / (double)totals.changes : 0.0,

@@ -246,7 +246,7 @@ int main(int argc, char **argv)
 	setvbuf(stdin, in_buffer, _IOFBF, sizeof(in_buffer));
 	setvbuf(stdout, out_buffer, _IOFBF, sizeof(out_buffer));
 	backtrace(warm, 4);
-	paths_make(observe);
+	paths_make(observe, true);
 	set_handler(SIGUSR1, SA_NODEFER);
 	set_handler(SIGUSR2, SA_NODEFER | SA_ONSTACK);
 	/* volatile: all three from one call. */

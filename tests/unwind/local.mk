@@ -54,10 +54,20 @@ tests/unwind/stacks-stacks.$(OBJEXT): tests/unwind/stacks.skel.h
 
 check_PROGRAMS += tests/unwind/stacks
 tests_unwind_stacks_SOURCES = tests/unwind/stacks.c tests/unwind/capture.h \
-	tests/unwind/stack_record.h
+	tests/unwind/stack_record.h tests/unwind/target.c tests/unwind/target.h
 tests_unwind_stacks_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/tests/unwind
 tests_unwind_stacks_LDADD = libunwind.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS)
 TESTS += tests/unwind/stacks.sh
+
+# The tables of a large process.
+check_PROGRAMS += tests/unwind/publish
+tests_unwind_publish_SOURCES = tests/unwind/publish.c
+tests_unwind_publish_CPPFLAGS = $(tests_unwind_stacks_CPPFLAGS)
+tests_unwind_publish_LDADD = $(tests_unwind_stacks_LDADD)
+tests/unwind/publish-publish.$(OBJEXT): tests/unwind/stacks.skel.h
+TESTS += tests/unwind/publish.sh
+EXTRA_DIST += tests/unwind/publish.sh
+
 dist_check_SCRIPTS += tests/unwind/test_stacks.py
 TESTS += tests/unwind/test_stacks.py
 EXTRA_DIST += tests/unwind/stacks.sh tests/unwind/stacks.bpf.c tests/unwind/stack_target.c \

@@ -8,6 +8,8 @@
 
 #include "steps.h"
 
+#include <stdbool.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -15,13 +17,20 @@ extern "C" {
 enum {
 	PATHS = 200,
 	LEAST_STEPS = 5,
-	MOST_STEPS = 60
+	MOST_STEPS = 60,
+	TWINS = 40, /* the last paths: of one layout, so that only return addresses tell them apart
+		     */
+	TWIN_STEPS = 12
 };
 
 extern struct path paths[PATHS];
 
-/* `observe` is at the end of each. */
-void paths_make(step_fn *observe);
+/*
+ * `observe` is at the end of each. Every other path goes through signal handlers too. `throwing`:
+ * through catch blocks; not where a timer may interrupt the throw, whose last instructions no frame
+ * information describes (the target's own backtrace() crashes on them).
+ */
+void paths_make(step_fn *observe, bool throwing);
 
 /* The handler that goes on with the path that path_by_signal() was called for. */
 void path_on_signal(int number);

@@ -94,7 +94,7 @@ static void set_timer(long microseconds)
 {
 	struct itimerval timer = {{0, microseconds}, {0, microseconds}};
 
-	setitimer(ITIMER_PROF, &timer, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
 int main(int argc, char **argv)
@@ -108,16 +108,16 @@ int main(int argc, char **argv)
 	if (threads > 64)
 		threads = 64;
 	backtrace(warm, 4);
-	paths_make(observe);
+	paths_make(observe, !async);
 	set_handler(SIGUSR1, path_on_signal, SA_NODEFER);
 	set_handler(SIGUSR2, path_on_signal, SA_NODEFER | SA_ONSTACK);
-	set_handler(SIGPROF, on_timer, SA_RESTART);
+	set_handler(SIGALRM, on_timer, SA_RESTART);
 	printf("%lx\n", (unsigned long)(uintptr_t)stack_probe);
 	fflush(stdout);
 	if (getchar() == EOF)
 		return 1;
 	if (async)
-		set_timer(1000);
+		set_timer(150);
 	for (unsigned i = 0; i < threads; i++)
 		pthread_create(&ids[i], NULL, run, (void *)(uintptr_t)(i * 25));
 	run(NULL);

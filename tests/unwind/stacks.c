@@ -11,39 +11,27 @@
 #include "capture.h"
 #include "stack_record.h"
 
-#include "core/modules.h"
 #include "stacks.skel.h"
+#include "tests/unwind/target.h"
 #include "unwind/publisher.h"
 #include "util/alloc.h"
 #include "util/cleanup.h"
-#include "util/vec.h"
 
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/sysmacros.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 enum {
 	WRONG_SHOWN = 3,
 	LIMIT_BYTES = 256 << 20
 };
 
-struct target {
-	pid_t pid;
-	FILE *in, *out;
-	uint64_t probe; /* address of stack_probe */
-};
-
 struct counts {
-	unsigned taken, missing, wrong, truncated, too_deep, by_reason[8];
+	unsigned taken, missing, wrong, truncated, too_deep, by_reason[8], by_cached[3];
 };
 
 static unsigned test_number, tests_failed;
@@ -53,73 +41,6 @@ static void check(bool good, const char *name, const char *what)
 	tests_failed += !good;
 	printf("%sok %u - %s: %s\n", good ? "" : "not ", ++test_number, name, what);
 	fflush(stdout);
-}
-
-static int start_target(const char *directory, char *const argv[], struct target *ret)
-{
-	_cleanup_free_ char *path = xasprintf("%s/stack_target", directory);
-	int in[2], out[2];
-	char line[64];
-
-	if (pipe(in) || pipe(out))
-		return -errno;
-	ret->pid = fork();
-	if (!ret->pid) {
-		dup2(in[0], 0);
-		dup2(out[1], 1);
-		close(in[1]);
-		close(out[0]);
-		execv(path, argv);
-		_exit(127);
-	}
-	close(in[0]);
-	close(out[1]);
-	ret->in = fdopen(in[1], "w");
-	ret->out = fdopen(out[0], "r");
-	if (ret->pid < 0 || !fgets(line, sizeof(line), ret->out))
-		return -ECHILD;
-	ret->probe = strtoull(line, NULL, 16);
-	return 0;
-}
-
-static void end_target(struct target *target)
-{
-	fclose(target->in);
-	fclose(target->out);
-	kill(target->pid, SIGKILL);
-	waitpid(target->pid, NULL, 0);
-}
-
-/* Executable mappings of the target into the publisher; the file offset of `address`. */
-static uint64_t read_modules(pid_t pid, struct publisher *publisher, uint64_t address, char **path)
-{
-	_cleanup_free_ char *maps = xasprintf("/proc/%d/maps", pid);
-	_cleanup_fclose_ FILE *file = fopen(maps, "r");
-	uint64_t offset = 0;
-	uint32_t id = 0;
-	char line[4352];
-
-	while (file && fgets(line, sizeof(line), file)) {
-		struct module module = {.to_ns = UINT64_MAX};
-		unsigned major_number, minor_number;
-		char protection[8], name[4096] = "";
-
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64 " %x:%x %" SCNu64 " %4095s",
-			   &module.start, &module.end, protection, &module.file_offset,
-			   &major_number, &minor_number, &module.inode, name) < 7 ||
-		    protection[2] != 'x')
-			continue;
-		module.id = ++id;
-		module.device = makedev(major_number, minor_number);
-		module.path = name;
-		if (publisher)
-			publisher_add(publisher, &module);
-		if (address >= module.start && address < module.end) {
-			offset = address - module.start + module.file_offset;
-			*path = xstrdup(name);
-		}
-	}
-	return offset;
 }
 
 static bool same_frame(uint64_t captured, uint64_t told)
@@ -185,21 +106,20 @@ static void compare(const struct capture *capture, const struct stack_record *re
 	else
 		counts->truncated += capture->truncated != 0;
 	counts->by_reason[capture->truncated & 7]++;
+	counts->by_cached[capture->cached % 3]++;
 	if (!frames_match(capture, record) || !shadow_is_in(capture, record)) {
 		if (counts->wrong++ < WRONG_SHOWN)
 			show(capture, record);
 	}
 }
 
-static int prepare(struct stacks_bpf *skeleton, const struct target *target, bool plain,
+static int prepare(struct stacks_bpf *skeleton, struct target *target, bool plain,
 		   struct publisher *publisher)
 {
-	_cleanup_free_ char *path = NULL;
-	uint64_t offset = read_modules(target->pid, publisher, target->probe, &path);
-	LIBBPF_OPTS(bpf_uprobe_opts, options);
 	struct publisher_status status;
 	int error;
 
+	target_mappings(target, publisher);
 	skeleton->rodata->cfg_unwind_plain = plain;
 	error = publisher_size_maps(publisher, skeleton->obj);
 	if (!error)
@@ -216,8 +136,7 @@ static int prepare(struct stacks_bpf *skeleton, const struct target *target, boo
 	       " bytes\n",
 	       status.mappings, status.tables_ready, status.tables_without, status.tables_refused,
 	       status.bytes_used, status.bytes_limit);
-	skeleton->links.probe_enter = bpf_program__attach_uprobe_opts(
-		skeleton->progs.probe_enter, target->pid, path, offset, &options);
+	skeleton->links.probe_enter = target_attach(target, skeleton->progs.probe_enter);
 	return skeleton->links.probe_enter ? 0 : -errno;
 }
 
@@ -241,9 +160,12 @@ static void report(const char *name, const struct counts *counts, double truncat
 	       counts->truncated);
 	for (unsigned i = 1; i < 8; i++)
 		printf("%s%u", i > 1 ? " " : "", counts->by_reason[i]);
-	printf("), %u deeper than is kept\n", counts->too_deep);
+	printf("), %u deeper than is kept, %u from the cache\n", counts->too_deep,
+	       counts->by_cached[CAPTURE_CACHED]);
 	check(counts->taken > 200 && !counts->missing, name, "every stack was taken");
 	check(!counts->wrong, name, "no wrong frame");
+	check(counts->by_cached[CAPTURE_CACHED] && !counts->by_cached[CAPTURE_CACHED_WRONG], name,
+	      "what the cache knows is what a walk gives");
 	check(counts->truncated <= counts->taken * truncated_limit, name, "few are truncated");
 }
 
@@ -251,6 +173,7 @@ static void run(const char *directory, const char *mode, bool plain)
 {
 	_cleanup_free_ char *name =
 		xasprintf("%s %s%s", strrchr(directory, '/') + 1, mode, plain ? " plain" : "");
+	_cleanup_free_ char *path = xasprintf("%s/stack_target", directory);
 	char *argv[] = {"stack_target", "3", "4", (char *)mode, NULL};
 	struct stacks_bpf *skeleton = stacks_bpf__open();
 	size_t size = CAPTURES_MAX * sizeof(struct capture);
@@ -260,7 +183,7 @@ static void run(const char *directory, const char *mode, bool plain)
 	void *captures = MAP_FAILED;
 	int error;
 
-	error = skeleton ? start_target(directory, argv, &target) : -errno;
+	error = skeleton ? target_start(path, argv, &target) : -errno;
 	if (!error) {
 		publisher = publisher_new(target.pid, LIMIT_BYTES);
 		error = prepare(skeleton, &target, plain, publisher);
@@ -280,13 +203,12 @@ static void run(const char *directory, const char *mode, bool plain)
 		munmap(captures, size);
 	publisher_free(publisher);
 	stacks_bpf__destroy(skeleton);
-	if (target.pid > 0)
-		end_target(&target);
+	target_end(&target);
 }
 
 int main(int argc, char **argv)
 {
-	printf("1..%d\n", (argc - 1) * 9);
+	printf("1..%d\n", (argc - 1) * 12);
 	fflush(stdout);
 	for (int i = 1; i < argc; i++) {
 		run(argv[i], "sync", false);

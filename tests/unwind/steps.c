@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The steps of one library; STEPS is its table's name. */
+/* The steps of one library; STEPS and SIGNAL_STEPS are its tables' names. */
 #include "steps.h"
 
 #include <alloca.h>
@@ -130,12 +130,11 @@
 	ALIGNED(n)          \
 	ALIGNED_VARIABLE(n) \
 	TAIL_CALL(n)        \
-	RECURSION(n)        \
-	BY_SIGNAL(n)
+	RECURSION(n)
 
 #define NAMES(n)                                                               \
 	plain##n, many_registers##n, big_frame##n, with_alloca##n, aligned##n, \
-		aligned_variable##n, tail_call##n, recursion##n, by_signal##n
+		aligned_variable##n, tail_call##n, recursion##n
 
 SHAPES(1)
 SHAPES(2)
@@ -143,6 +142,11 @@ SHAPES(3)
 SHAPES(4)
 SHAPES(7)
 SHAPES(11)
+BY_SIGNAL(1)
+BY_SIGNAL(2)
+BY_SIGNAL(3)
+BY_SIGNAL(4)
 
-extern step_fn *const STEPS[];
+extern step_fn *const STEPS[], *const SIGNAL_STEPS[];
 step_fn *const STEPS[] = {NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(7), NAMES(11), 0};
+step_fn *const SIGNAL_STEPS[] = {by_signal1, by_signal2, by_signal3, by_signal4, 0};

@@ -12,7 +12,8 @@ extern "C" {
 
 enum {
 	PATH_STEPS_MAX = 64,
-	SHADOW_MAX = 512
+	SHADOW_MAX = 512,
+	STEP_SHAPES = 8, /* a library's table is groups of so many, the first of each alike */
 };
 
 struct path;

@@ -110,9 +110,10 @@ template <int N> __attribute__((noinline)) int in_function(const struct path *pa
 
 } // namespace
 
-#define SHAPES(n) by_virtual<n>, in_catch<n>, in_stream<n>, in_function<n>
+#define SHAPES(n) by_virtual<n>, in_stream<n>, in_function<n>
 
 extern "C" {
-extern step_fn *const steps_cxx[];
+extern step_fn *const steps_cxx[], *const throwing_steps_cxx[];
 step_fn *const steps_cxx[] = {SHAPES(1), SHAPES(2), SHAPES(3), SHAPES(5), 0};
+step_fn *const throwing_steps_cxx[] = {in_catch<1>, in_catch<2>, in_catch<3>, in_catch<5>, 0};
 }

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What happens to targets while they are watched, and what happens to commands that memtop runs."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+
+from batch import Batch, function_of
+from tap import check, check_equal, run, wait_for
+from target import MEMTOP, built, running
+
+LIFE = built("tests/targets/life")
+HEAP = ("--level", "heap", "--side", "user", "--top", "0")
+
+
+def probes_stand(pid):
+    """Does the target's libc differ from its file?"""
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:
+        row = next(line.split() for line in maps if "libc.so" in line and "r-xp" in line)
+    start, end = (int(part, 16) for part in row[0].split("-"))
+    with open(f"/proc/{pid}/mem", "rb") as memory, open(row[5], "rb") as file:
+        memory.seek(start)
+        file.seek(int(row[2], 16))
+        return memory.read(end - start) != file.read(end - start)
+
+
+@contextlib.contextmanager
+def life(*words, begun=True):
+    with running(LIFE, *words, stdout=subprocess.PIPE) as target:
+        if begun:
+            check_equal(target.stdout.readline(), b"ready\n", "the target")
+        yield target
+
+
+def another_program():
+    """exec: a last object of the old generation, then an empty book, long before the next tick."""
+    with life("exec") as target, Batch("-p", str(target.pid), *HEAP, delay=20) as memtop:
+        first = memtop.tick()
+        check_equal((first["target"]["generation"], first["level"]), (1, "heap"), "the first")
+        for generation in (1, 2, 3):
+            target.send_signal(signal.SIGUSR1)
+            last = memtop.tick_where(lambda tick: tick["final"], "a last object", 8)
+            check_equal(last["target"]["generation"], generation, "of the old generation")
+            check_equal(last["target"]["state"], "running", "its state")
+            new = memtop.tick(8)
+            check_equal((new["target"]["generation"], new["final"], new["level"]),
+                        (generation + 1, False, "heap"), "the next program")
+            check(new["user"]["allocated_blocks"] < last["user"]["allocated_blocks"],
+                  "its totals begin anew")
+            check(new["elapsed_s"] > last["elapsed_s"] and new["tick"] == last["tick"] + 1,
+                  "time runs on")
+            old = {site["id"] for site in last["sites"]}
+            check(not old & {site["id"] for site in new["sites"]}, "no id is used again")
+
+
+def kernel_totals_begin_anew():
+    with life("exec") as target, Batch("-p", str(target.pid), "--level", "rss",
+                                       delay=0.3) as memtop:
+        memtop.tick()
+        target.send_signal(signal.SIGUSR1)
+        last = memtop.tick_where(lambda tick: tick["final"], "a last object")
+        check(last["kernel"]["allocated_blocks"] > 50, "exec takes kernel memory")
+        new = memtop.tick()
+        check(new["kernel"]["allocated_blocks"] < 50, "a new book of the kernel side")
+
+
+def many_short_threads():
+    with life("threads") as target, Batch("-p", str(target.pid), *HEAP, delay=1) as memtop:
+        tick = memtop.tick_where(lambda tick: tick["user"]["allocated_blocks"] > 5000, "threads")
+        check(not tick["losses"].get("thread_table_full"), f"room for all: {tick['losses']}")
+
+
+def children_are_not_the_target():
+    with life("fork") as target, Batch("-p", str(target.pid), *HEAP) as memtop:
+        tick = memtop.tick_where(lambda tick: tick["user"]["live_blocks"] > 20, "blocks")
+        check_equal(tick["user"]["live_bytes"], 64 * tick["user"]["live_blocks"],
+                    "blocks of the target alone")
+        check(target.poll() is None, "the target lives")
+
+
+def a_library_is_loaded():
+    """A site is named even if its library is younger than the last look at the maps."""
+    library = os.path.abspath(built("tests/targets/life_library.so"))
+    with life("dlopen", library) as target, Batch("-p", str(target.pid), *HEAP,
+                                                  delay=0.1) as memtop:
+        memtop.tick()
+        target.send_signal(signal.SIGUSR1)
+        tick = memtop.tick_where(lambda tick: any(site["live_bytes"] > 20 * 123
+                                                  for site in tick["sites"]), "its blocks")
+        sites = [site for site in tick["sites"]
+                 if site["live_blocks"] and site["live_bytes"] == 123 * site["live_blocks"]]
+        check(sites, "sites of the library")
+        tick = memtop.tick_where(lambda tick: all(function_of(site) == "leak_in_library"
+                                                  for site in tick["sites"]
+                                                  if site["id"] in {s["id"] for s in sites}),
+                                 "named")
+
+
+def two_watch_one():
+    with life("plain") as target, Batch("-p", str(target.pid), *HEAP) as one:
+        one.tick()
+        with Batch("-p", str(target.pid), *HEAP) as two:
+            two.tick_where(lambda tick: tick["user"]["allocated_blocks"] > 50, "blocks of both")
+            one.process.terminate()
+            one.process.wait(20)
+            seen = two.tick()["user"]["allocated_blocks"]
+            two.tick_where(lambda tick: tick["user"]["allocated_blocks"] > seen + 50,
+                           "the other one goes on")
+
+
+def in_namespaces_of_its_own():
+    with running("unshare", "-m", "-p", "-f", "--kill-child", LIFE, "plain") as outer:
+        path = f"/proc/{outer.pid}/task/{outer.pid}/children"
+        pid = wait_for(lambda: open(path, encoding="ascii").read().split(), "the child")[0]
+        wait_for(lambda: os.readlink(f"/proc/{pid}/exe").endswith("life"), "its program")
+        with Batch("-p", pid, *HEAP) as memtop:
+            tick = memtop.tick_where(lambda tick: tick["user"]["live_blocks"] > 50, "its blocks")
+            check_equal(function_of(tick["sites"][0]) is not None, True, "named")
+
+
+def not_in_a_pid_namespace():
+    """memtop in a container would see no event: it says so instead of showing none."""
+    script = f"'{LIFE}' plain & '{MEMTOP}' -b --level heap -i 1 -p $!; code=$?; kill $!; exit $code"
+    done = subprocess.run(["unshare", "-p", "-f", "--kill-child", "--mount-proc", "sh", "-c",
+                           script], check=False, capture_output=True, text=True, timeout=60)
+    check_equal((done.returncode, done.stdout), (3, ""), done.stderr)
+    check("namespace" in done.stderr, done.stderr)
+
+
+def a_stopped_target():
+    with life("plain") as target:
+        target.send_signal(signal.SIGSTOP)
+        with Batch("-p", str(target.pid), *HEAP) as memtop:
+            check_equal(memtop.tick()["level"], "heap", "level")
+            check_equal(memtop.tick()["user"]["allocated_blocks"], 0, "nothing happens")
+            target.send_signal(signal.SIGCONT)
+            memtop.tick_where(lambda tick: tick["user"]["allocated_blocks"] > 50, "it goes on")
+
+
+def hardly_begun():
+    """A program that its loader has not put together yet."""
+    for _ in range(10):
+        with life("plain", begun=False) as target:
+            done = subprocess.run([MEMTOP, "-b", "-i", "1", "--level", "heap", "-p",
+                                   str(target.pid)], check=False, capture_output=True, text=True,
+                                  timeout=60)
+            check_equal((done.returncode, done.stderr), (0, ""), "attach")
+
+
+def ends_while_attaching():
+    for step in range(24):
+        with running("sleep", str(step * 0.012)) as target:
+            done = subprocess.run([MEMTOP, "-b", "--format", "json", "-d", "0.2", "--level",
+                                   ("auto", "heap")[step % 2], "-p", str(target.pid)],
+                                  check=False, capture_output=True, text=True, timeout=60)
+        if done.returncode == 0:
+            last = json.loads(done.stdout.splitlines()[-1])
+            check_equal((last["final"], last["target"]["state"], done.stderr),
+                        (True, "exited", ""), "the end")
+        else:
+            check_equal((done.returncode, done.stdout, done.stderr.count("\n")), (2, "", 1),
+                        f"gone before: {done.stderr}")
+
+
+def a_storm_is_let_go():
+    """Within 300 ms, however long a tick is; the machine may take its time on top."""
+    for delay in (0.5, 3600):
+        with life("storm") as target, Batch("-p", str(target.pid), "--budget", "10",
+                                            delay=delay) as memtop:
+            check_equal(memtop.tick()["level"], "heap", "level before")
+            check(probes_stand(target.pid), "probes before")
+            target.send_signal(signal.SIGUSR1)
+            start = time.monotonic()
+            wait_for(lambda: not probes_stand(target.pid), "no probes", 5, 0.005)
+            took = time.monotonic() - start
+            check(took < 0.6, f"let go after {took:.3f} s")
+            if delay < 1:
+                tick = memtop.tick_where(lambda tick: tick["level"] == "rss", "the level")
+                check("over the budget" in tick["level_reason"] and
+                      "as of" in tick["level_reason"], tick["level_reason"])
+                check(tick["sites"], "its rows stay")
+                frozen = tick["sites"]
+                check_equal([site["allocated_blocks"] for site in memtop.tick()["sites"]],
+                            [site["allocated_blocks"] for site in frozen], "and are frozen")
+
+
+def a_storm_is_not_entered():
+    with life("storm") as target:
+        target.send_signal(signal.SIGUSR1)
+        with Batch("-p", str(target.pid)) as memtop:
+            tick = memtop.tick()
+            check_equal(tick["level"], "rss", "level")
+            check("over the budget of 10%" in tick["level_reason"], tick["level_reason"])
+            check(not probes_stand(target.pid), "no probes")
+        for words in (("--budget", "none"), ("--level", "heap")):
+            with Batch("-p", str(target.pid), *words) as memtop:
+                memtop.tick_where(lambda tick: tick["elapsed_s"] > 1, "a second")
+                check_equal(memtop.tick()["level"], "heap", f"{words}: taken at their word")
+
+
+def memory_cgroup():
+    for line in open("/proc/mounts", encoding="utf-8"):
+        words = line.split()
+        if words[2] == "cgroup" and "memory" in words[3].split(","):
+            return words[1], "memory.limit_in_bytes", "tasks"
+        if words[2] == "cgroup2":
+            controllers = os.path.join(words[1], "cgroup.subtree_control")
+            if "memory" in open(controllers, encoding="ascii").read():
+                return words[1], "memory.max", "cgroup.procs"
+    return None
+
+
+def killed_for_want_of_memory():
+    mount = memory_cgroup()
+    check(mount, "a memory cgroup")
+    folder = os.path.join(mount[0], f"memtop-test-{os.getpid()}")
+    os.mkdir(folder)
+    try:
+        with open(os.path.join(folder, mount[1]), "w", encoding="ascii") as file:
+            file.write(str(40 << 20))
+
+        def enter():
+            with open(os.path.join(folder, mount[2]), "w", encoding="ascii") as file:
+                file.write("0")
+
+        with running(LIFE, "hog", preexec_fn=enter) as target:
+            with Batch("-p", str(target.pid), "--level", "rss", "--side", "user") as memtop:
+                last = memtop.tick_where(lambda tick: tick["final"], "the end", 60)
+                check_equal((last["target"]["state"], last["target"]["signal"]),
+                            ("oom-killed", signal.SIGKILL), "how")
+                check_equal(memtop.process.wait(20), 0, "exit code")
+    finally:
+        wait_for(lambda: not open(os.path.join(folder, mount[2]), encoding="ascii").read(),
+                 "the cgroup is empty")
+        os.rmdir(folder)
+
+
+def goes_before_the_target():
+    with life("plain") as target, Batch("-p", str(target.pid), "--level", "rss") as memtop:
+        memtop.tick()
+        with open(f"/proc/{memtop.process.pid}/oom_score_adj", encoding="ascii") as file:
+            check_equal(file.read().strip(), "1000", "memtop's")
+        with open(f"/proc/{target.pid}/oom_score_adj", encoding="ascii") as file:
+            check(int(file.read()) < 1000, "the target's")
+    done = subprocess.run([MEMTOP, "--", "cat", "/proc/self/oom_score_adj"], check=False,
+                          capture_output=True, text=True, timeout=60)
+    check(done.stdout.startswith("0\n"), f"a command's is as before: {done.stdout!r}")
+
+
+def command_outlives_memtop():
+    with tempfile.TemporaryDirectory() as folder:
+        note = os.path.join(folder, "pid")
+        script = f"echo $$ >'{note}'; exec '{LIFE}' plain"
+        with running(MEMTOP, "--level", "heap", "--", "sh", "-c", script) as memtop:
+            pid = int(wait_for(lambda: os.path.exists(note) and
+                               open(note, encoding="ascii").read().strip(), "the command"))
+            wait_for(lambda: os.readlink(f"/proc/{pid}/exe").endswith("life"), "exec")
+            memtop.kill()
+            memtop.wait(20)
+            try:
+                state = open(f"/proc/{pid}/stat", encoding="ascii").read().split()[2]
+                check(state in "SR", f"the command runs on: {state}")
+                wait_for(lambda: not probes_stand(pid), "no probes")
+            finally:
+                os.kill(pid, signal.SIGKILL)
+
+
+def stopped_and_continued():
+    """Ctrl-Z, as the shell's job control sees it."""
+    with life("plain") as target, Batch("-p", str(target.pid), "--level", "rss",
+                                        delay=0.2) as memtop:
+        memtop.tick()
+        memtop.process.send_signal(signal.SIGTSTP)
+        wait_for(lambda: open(f"/proc/{memtop.process.pid}/stat",
+                              encoding="ascii").read().split()[2] == "T", "stopped")
+        memtop.process.send_signal(signal.SIGCONT)
+        memtop.tick_after()
+
+
+run([another_program, kernel_totals_begin_anew, many_short_threads, children_are_not_the_target,
+     a_library_is_loaded, two_watch_one, in_namespaces_of_its_own, not_in_a_pid_namespace,
+     a_stopped_target, hardly_begun, ends_while_attaching, a_storm_is_let_go,
+     a_storm_is_not_entered, killed_for_want_of_memory, goes_before_the_target,
+     command_outlives_memtop, stopped_and_continued])

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The cases of the books that need an allocator of their own: one that a signal handler may call at
+ * any moment and that may be left at any moment, and whose functions call each other, as
+ * allocators' functions do. Blocks of one size are given out again, by a stack that is changed by
+ * single instructions; the interrupted and the handler use different sizes.
+ *
+ * The ledger of the other cases takes locks, which a handler must not: here each site counts by
+ * itself. What they counted is written at each stop as {"sites": [...]}, in the ledger's form.
+ */
+#include "books.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define REGION_BYTES (256u << 20)
+#define HEADER_BYTES 16
+#define CLASSES	     64
+
+void *malloc(size_t size);
+void *calloc(size_t count, size_t size);
+void *realloc(void *block, size_t size);
+void *memalign(size_t alignment, size_t size);
+void *aligned_alloc(size_t alignment, size_t size);
+int posix_memalign(void **ret, size_t alignment, size_t size);
+void free(void *block);
+
+/* --- the allocator */
+
+static char region[REGION_BYTES] __attribute__((aligned(16)));
+static _Atomic size_t region_used;
+static _Atomic(void *) spare[CLASSES];
+
+static void *carve(size_t size)
+{
+	size_t at;
+
+	size = (size + HEADER_BYTES + 15) & ~(size_t)15;
+	if (size > REGION_BYTES)
+		return NULL;
+	at = atomic_fetch_add(&region_used, size);
+	return at + size > REGION_BYTES ? NULL : region + at + HEADER_BYTES;
+}
+
+SITE void *malloc(size_t size)
+{
+	size_t class = size / 16;
+	void *block = NULL;
+
+	/* One block of each class waits to be given out again. */
+	if (class < CLASSES)
+		block = atomic_exchange(&spare[class], NULL);
+	if (!block)
+		block = carve(class < CLASSES ? class * 16 + 15 : size);
+	if (block)
+		((size_t *)block)[-1] = size;
+	return block;
+}
+
+SITE void free(void *block)
+{
+	size_t size = block ? ((size_t *)block)[-1] : SIZE_MAX;
+
+	if (size / 16 < CLASSES)
+		atomic_store(&spare[size / 16], block);
+}
+
+/* Takes stack, as allocators that have configuration to read do. */
+SITE void *calloc(size_t count, size_t size)
+{
+	char scratch[3000];
+	void *block;
+
+	__asm__ volatile("" ::"r"(scratch) : "memory");
+	block = count && size > SIZE_MAX / count ? NULL : malloc(count * size);
+	if (block)
+		memset(block, 0, count * size);
+	__asm__ volatile("" ::"r"(scratch) : "memory");
+	return block;
+}
+
+SITE void *realloc(void *block, size_t size)
+{
+	size_t old = block ? ((size_t *)block)[-1] : 0;
+	void *moved;
+
+	if (size > REGION_BYTES)
+		return NULL;
+	moved = malloc(size);
+	if (moved && block) {
+		memcpy(moved, block, old < size ? old : size);
+		free(block);
+	}
+	return moved;
+}
+
+SITE void *memalign(size_t alignment, size_t size)
+{
+	(void)alignment; /* 16 is all that this one can */
+	return malloc(size);
+}
+
+SITE void *aligned_alloc(size_t alignment, size_t size)
+{
+	return memalign(alignment, size);
+}
+
+SITE int posix_memalign(void **ret, size_t alignment, size_t size)
+{
+	void *block = aligned_alloc(alignment, size);
+
+	if (!block)
+		return ENOMEM;
+	*ret = block;
+	return 0;
+}
+
+/* --- sites that count by themselves */
+
+struct own_site {
+	const char *name;
+	_Atomic(void *) address;
+	_Atomic uint64_t allocated_bytes, allocated_blocks, freed_bytes, freed_blocks;
+};
+
+static struct own_site sites[] = {
+	{.name = "interrupted"},
+	{.name = "handler"},
+	{.name = "nested"},
+	{.name = "left"},
+};
+enum {
+	SITE_INTERRUPTED,
+	SITE_HANDLER,
+	SITE_NESTED,
+	SITE_LEFT,
+	SITE_COUNT
+};
+
+static void count_taken(unsigned site, void *block, void *address, size_t bytes)
+{
+	if (!block)
+		books_die("out of memory");
+	sites[site].address = address;
+	atomic_fetch_add(&sites[site].allocated_bytes, bytes);
+	atomic_fetch_add(&sites[site].allocated_blocks, 1);
+}
+
+static void count_freed(unsigned site, size_t bytes)
+{
+	atomic_fetch_add(&sites[site].freed_bytes, bytes);
+	atomic_fetch_add(&sites[site].freed_blocks, 1);
+}
+
+static size_t put_site(char *text, size_t size, const struct own_site *site)
+{
+	unsigned long long got = site->allocated_bytes, got_blocks = site->allocated_blocks;
+	unsigned long long gone = site->freed_bytes, gone_blocks = site->freed_blocks;
+
+	return snprintf(
+		text, size,
+		"{\"site\":\"%s\",\"kind\":\"own\",\"return_address\":\"%p\",\"since_ready\":{"
+		"\"allocated_bytes\":%llu,\"allocated_blocks\":%llu,\"freed_bytes\":%llu,"
+		"\"freed_blocks\":%llu,\"live_bytes\":%llu,\"live_blocks\":%llu}},",
+		site->name, site->address, got, got_blocks, gone, gone_blocks, got - gone,
+		got_blocks - gone_blocks);
+}
+
+static void stop(const char *name, unsigned long long left)
+{
+	static char members[4096];
+	size_t at = snprintf(members, sizeof(members), "\"left\":%llu,\"own_sites\":[", left);
+
+	for (unsigned i = 0; i < SITE_COUNT; i++)
+		if (sites[i].address)
+			at += put_site(members + at, sizeof(members) - at, &sites[i]);
+	snprintf(members + at, sizeof(members) - at, "null],\n");
+	books_stop_with(name, members);
+}
+
+/* --- nesting: each function counts once, with what it was asked for */
+
+static void nested(void)
+{
+	void *blocks[6] = {NULL}, *address;
+
+	books_ready();
+	for (unsigned i = 0; i < 2000; i++) {
+		blocks[0] = svc_malloc(10);
+		blocks[1] = svc_calloc(3, 7);
+		blocks[2] = svc_posix_memalign(16, 33);
+		blocks[3] = svc_aligned_alloc(16, 48);
+		blocks[4] = svc_realloc(svc_malloc(5), 300);
+		blocks[5] = svc_realloc(NULL, 70);
+		if (ledger_call_realloc(blocks[4], SIZE_MAX / 2, &address))
+			books_die("more than there is");
+		if (i % 100)
+			for (unsigned j = 0; j < 6; j++)
+				svc_free(blocks[j]);
+	}
+	books_stop("done");
+}
+
+/* --- a signal handler that allocates, frees and keeps */
+
+#define HANDLER_KEEPS 512
+#define HANDLER_BYTES 200
+
+static void *handler_blocks[HANDLER_KEEPS];
+static unsigned handler_held;
+static bool handler_gives;
+static volatile unsigned long handler_runs;
+
+static SITE void handler_takes(void)
+{
+	void *address, *block = ledger_call_malloc(HANDLER_BYTES, &address);
+
+	handler_blocks[handler_held++] = block;
+	count_taken(SITE_HANDLER, block, address, HANDLER_BYTES);
+}
+
+static SITE void handler_takes_nested(void)
+{
+	void *address, *block = ledger_call_aligned_alloc(16, HANDLER_BYTES + 100, &address);
+
+	count_taken(SITE_NESTED, block, address, HANDLER_BYTES + 100);
+	free(block);
+	count_freed(SITE_NESTED, HANDLER_BYTES + 100);
+}
+
+static void on_signal(int number)
+{
+	(void)number;
+	handler_runs++;
+	if (handler_held == HANDLER_KEEPS || !handler_held)
+		handler_gives = handler_held;
+	if (handler_gives) {
+		free(handler_blocks[--handler_held]);
+		count_freed(SITE_HANDLER, HANDLER_BYTES);
+	} else {
+		handler_takes();
+	}
+	handler_takes_nested();
+}
+
+static SITE void interrupted_round(void)
+{
+	void *address, *block = ledger_call_malloc(24, &address);
+
+	count_taken(SITE_INTERRUPTED, block, address, 24);
+	free(block);
+	count_freed(SITE_INTERRUPTED, 24);
+}
+
+/* As often as the processor can take it: most signals arrive in the middle of an allocator's call.
+ */
+static void start_timer(void (*handler)(int), int flags)
+{
+	struct sigaction action = {.sa_handler = handler, .sa_flags = flags | SA_RESTART};
+	struct itimerval every = {.it_interval = {.tv_usec = 50}, .it_value = {.tv_usec = 50}};
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &every, NULL);
+}
+
+static void stop_timer(void)
+{
+	setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
+	signal(SIGALRM, SIG_IGN);
+}
+
+static void churn_under_signals(unsigned long runs)
+{
+	for (unsigned long rounds = 0; handler_runs < runs; rounds++)
+		interrupted_round();
+}
+
+static void signals(void)
+{
+	books_ready();
+	start_timer(on_signal, 0);
+	churn_under_signals(20000);
+	stop_timer();
+	stop("done", 0);
+}
+
+/* The handler's stack is one of its own, lower than the interrupted one. */
+static void signals_on_another_stack(void)
+{
+	stack_t own = {.ss_size = 1 << 16};
+
+	own.ss_sp = books_array(own.ss_size, 1);
+	if ((char *)&own < (char *)own.ss_sp)
+		books_die("the other stack is not below");
+	sigaltstack(&own, NULL);
+	books_ready();
+	start_timer(on_signal, SA_ONSTACK);
+	churn_under_signals(10000);
+	stop_timer();
+	stop("done", 0);
+}
+
+/* --- a call that is left by siglongjmp */
+
+static sigjmp_buf left_to;
+static volatile sig_atomic_t left_armed;
+static volatile unsigned long left_count;
+
+static void on_leave(int number)
+{
+	(void)number;
+	if (left_armed) {
+		left_armed = 0;
+		left_count++;
+		siglongjmp(left_to, 1);
+	}
+}
+
+static SITE void *left_round(void **ret_address)
+{
+	void *block;
+
+	left_armed = 1;
+	block = ledger_call_malloc(24, ret_address);
+	left_armed = 0;
+	return block;
+}
+
+/* Leaves a call that lies in what is to be this frame's untouched middle. */
+static SITE void churn_over_what_was_left(unsigned rounds)
+{
+	char untouched[8192];
+
+	__asm__ volatile("" ::"r"(untouched) : "memory");
+	for (unsigned i = 0; i < rounds; i++)
+		interrupted_round();
+	__asm__ volatile("" ::"r"(untouched) : "memory");
+}
+
+static void leave_calls(unsigned long count)
+{
+	void *address, *block;
+
+	start_timer(on_leave, SA_NODEFER);
+	while (left_count < count) {
+		if (sigsetjmp(left_to, 1))
+			continue;
+		block = left_round(&address);
+		count_taken(SITE_LEFT, block, address, 24);
+		free(block);
+		count_freed(SITE_LEFT, 24);
+	}
+	stop_timer();
+}
+
+static void left_calls(void)
+{
+	books_ready();
+	leave_calls(3000);
+	stop("left", left_count);
+	for (unsigned i = 0; i < 1000; i++)
+		interrupted_round();
+	stop("again", left_count);
+	for (unsigned i = 0; i < 20; i++) {
+		leave_calls(left_count + 1);
+		churn_over_what_was_left(1000);
+	}
+	stop("over", left_count);
+}
+
+static const struct books_case cases[] = {
+	{"nested", nested},
+	{"signals", signals},
+	{"signals_on_another_stack", signals_on_another_stack},
+	{"left_calls", left_calls},
+};
+
+int main(int argc, char **argv)
+{
+	return books_main(argc, argv, cases, sizeof(cases) / sizeof(*cases));
+}
