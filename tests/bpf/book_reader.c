@@ -171,7 +171,7 @@ static void print_book(const struct reader *reader)
 static void look(struct reader *reader)
 {
 	ledger_tick(heap_ledger(reader->level.heap), now_ns());
-	heap_level_look(&reader->level);
+	heap_level_reclaim(&reader->level);
 	if (now_ns() - reader->maps_ns >= MAPS_NS)
 		read_maps(reader);
 	reader->unwinder->ops->work(reader->unwinder, TICK_MS);
