@@ -33,6 +33,11 @@ struct {
 #include "signal.bpf.h"
 #include "stack_cache.bpf.h"
 
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} module_events SEC(".maps");
+
 #define THREAD_PROBES 16
 #define NO_THREAD     (~0u) /* not the target's */
 #define NO_SLOT	      (~1u) /* the target's, but the table is full */
@@ -192,6 +197,17 @@ static __always_inline void give_up(u64 address, u32 kind, u32 loss)
 }
 
 /*
+ * Has the target's linker changed what is mapped, and the tables do not know yet? Then a stack may
+ * have been walked by the rules of code that is gone.
+ */
+static __always_inline int tables_are_old(const struct abi_control *control)
+{
+	struct abi_counters *c = counters_get();
+
+	return c && read_once(c->module_changes) != read_once(control->module_changes);
+}
+
+/*
  * A function that may allocate was entered. `address` is the block that it may free (realloc), or
  * where it puts the result (posix_memalign).
  */
@@ -204,6 +220,8 @@ __noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_re
 	struct abi_inflight *call;
 	struct abi_thread *thread;
 	u32 depth, site;
+	u64 hash;
+	int old;
 
 	if (slot == NO_THREAD || !control)
 		return 0;
@@ -233,9 +251,17 @@ __noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_re
 	call->old_value = 0;
 	if (kind == ABI_KIND_REALLOC || kind == ABI_KIND_REALLOCARRAY)
 		call->old_value = address ? live_remove(address) : 0;
-	site = stack_cache_find(slot, return_address, sp, fp, kind);
+	old = tables_are_old(control);
+	site = old ? 0 : stack_cache_find(slot, return_address, sp, fp, kind);
 	if (!site) {
-		site = site_find(slot, stack_walk(slot, return_address, sp, fp), 0, kind);
+		hash = stack_walk(slot, return_address, sp, fp);
+		if (old) {
+			/* Marked, and a site apart from those of what was mapped before. */
+			if (!thread->truncated)
+				thread->truncated = UNWIND_TRUNCATED_PENDING;
+			hash = hash_mix(hash, UNWIND_TRUNCATED_PENDING);
+		}
+		site = site_find(slot, hash, 0, kind);
 		/* Cached stacks are whole. */
 		if (thread->truncated)
 			loss_count(ABI_LOSS_STACK_TRUNCATED);
@@ -417,6 +443,20 @@ SEC("uprobe") int allocate_session(struct pt_regs *context)
 SEC("uprobe") int free_enter(struct pt_regs *context)
 {
 	return call_free(register_sp(context), register_argument0(context));
+}
+
+/* The linker is about to change, or has changed, what is mapped: wakes user space up. */
+SEC("uprobe") int modules_change(struct pt_regs *context)
+{
+	struct abi_counters *c = counters_get();
+	u64 change;
+
+	if (!c)
+		return 0;
+	change = __sync_fetch_and_add(&c->module_changes, 1);
+	/* Where there is no room, a wake-up is under way already. */
+	bpf_ringbuf_output(&module_events, &change, sizeof(change), BPF_RB_FORCE_WAKEUP);
+	return 0;
 }
 
 /* Only counts calls, for the projection of what watching them would cost. */

@@ -184,6 +184,7 @@ struct abi_control {
 	__mt_u32 tgid;	   /* the target */
 	__mt_u32 reserved;
 	__mt_u8 cohort_row[ABI_COHORTS];
+	__mt_u64 module_changes; /* of abi_counters.module_changes, those that the tables know */
 };
 
 /* The name of a kernel slab cache, by its address. */
@@ -199,6 +200,7 @@ struct abi_counters {
 	__mt_u64 untracked_frees;
 	__mt_u64 threads; /* slots of the table of threads that were taken */
 	__mt_u64 sites;
+	__mt_u64 module_changes; /* how often the target's linker said that it changes mappings */
 };
 
 _Static_assert(sizeof(struct abi_totals) == 32, "abi");

@@ -16,6 +16,8 @@ struct heap {
 	struct ledger ledger;
 	enum probe_kind kind;
 	pid_t pid;
+	struct probe loader; /* path NULL = none; owned */
+	struct ring_buffer *events;
 	struct probe *probes; /* allocating ones first; paths are owned */
 	size_t allocating_count, count;
 	int *links;
@@ -42,6 +44,7 @@ static void choose_programs(struct heap *heap)
 	probe_prepare_program(s->progs.allocate_exit, entry_kind(heap));
 	probe_prepare_program(s->progs.free_enter, entry_kind(heap));
 	probe_prepare_program(s->progs.count_enter, entry_kind(heap));
+	probe_prepare_program(s->progs.modules_change, entry_kind(heap));
 }
 
 static void copy_probes(struct heap *heap, const struct heap_probes *probes)
@@ -50,13 +53,26 @@ static void copy_probes(struct heap *heap, const struct heap_probes *probes)
 	heap->count = probes->allocating_count + probes->freeing_count;
 	heap->probes = xcalloc(heap->count, sizeof(*heap->probes));
 	/* A perf uprobe needs a link each, and entries and returns are apart. */
-	heap->links = xcalloc(heap->count * 2, sizeof(*heap->links));
+	heap->links = xcalloc(heap->count * 2 + 1, sizeof(*heap->links));
+	if (probes->loader) {
+		heap->loader = *probes->loader;
+		heap->loader.path = xstrdup(probes->loader->path);
+	}
 	for (size_t i = 0; i < heap->count; i++) {
 		heap->probes[i] = i < heap->allocating_count ?
 					  probes->allocating[i] :
 					  probes->freeing[i - heap->allocating_count];
 		heap->probes[i].path = xstrdup(heap->probes[i].path);
 	}
+}
+
+/* That it came is all that an event says. */
+static int take_event(void *context, void *data, size_t size)
+{
+	(void)context;
+	(void)data;
+	(void)size;
+	return 0;
 }
 
 static int load(struct heap *heap, const struct ledger_sizes *sizes, struct unwinder *unwinder,
@@ -78,9 +94,11 @@ static int load(struct heap *heap, const struct ledger_sizes *sizes, struct unwi
 		error = unwinder->ops->adopt(unwinder, s->obj);
 	if (!error)
 		error = ledger_init(&heap->ledger, s->obj, sizes, now_ns);
-	if (!error)
-		heap->ledger.control->tgid = heap->pid;
-	return error;
+	if (error)
+		return error;
+	heap->ledger.control->tgid = heap->pid;
+	heap->events = ring_buffer__new(bpf_map__fd(s->maps.module_events), take_event, NULL, NULL);
+	return heap->events ? 0 : -errno;
 }
 
 int heap_open(pid_t pid, enum probe_kind kind, const struct heap_probes *probes,
@@ -115,6 +133,8 @@ void heap_close(struct heap *heap)
 	if (!heap)
 		return;
 	heap_detach(heap);
+	ring_buffer__free(heap->events);
+	free((char *)heap->loader.path);
 	ledger_deinit(&heap->ledger);
 	heap_bpf__destroy(heap->skeleton);
 	for (size_t i = 0; i < heap->count; i++)
@@ -139,6 +159,9 @@ static int attach_all(struct heap *heap)
 	size_t count = heap->allocating_count;
 	int error;
 
+	/* Where it cannot be had, looking at the maps from time to time has to do. */
+	if (heap->loader.path)
+		attach(heap, s->progs.modules_change, entry_kind(heap), false, &heap->loader, 1);
 	error = attach(heap, s->progs.free_enter, entry_kind(heap), false, freeing,
 		       heap->count - count);
 	if (error)
@@ -194,6 +217,22 @@ struct ledger *heap_ledger(struct heap *heap)
 void heap_set_trampoline(struct heap *heap, uint64_t address)
 {
 	__atomic_store_n(&heap->ledger.control->trampoline, address, __ATOMIC_RELEASE);
+}
+
+int heap_wait_fd(const struct heap *heap)
+{
+	return heap->loader.path ? ring_buffer__epoll_fd(heap->events) : -1;
+}
+
+uint64_t heap_module_changes(struct heap *heap)
+{
+	ring_buffer__consume(heap->events);
+	return __atomic_load_n(&heap->ledger.counters->module_changes, __ATOMIC_ACQUIRE);
+}
+
+void heap_modules_known(struct heap *heap, uint64_t changes)
+{
+	__atomic_store_n(&heap->ledger.control->module_changes, changes, __ATOMIC_RELEASE);
 }
 
 static bool is_among(const pid_t *tids, size_t count, pid_t tid)

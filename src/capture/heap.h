@@ -19,6 +19,7 @@ struct heap_probes {
 	size_t allocating_count;
 	const struct probe *freeing;
 	size_t freeing_count;
+	const struct probe *loader; /* see loader_probe.h; NULL = none */
 };
 
 /*
@@ -49,6 +50,15 @@ bool heap_threads_crowd(const struct heap *heap);	      /* it is time for that *
 void heap_thread_ids(const struct heap *heap, uint32_t *ret); /* an element for each slot */
 void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t *tids,
 			  size_t count);
+
+/*
+ * Readable when the target's linker changes mappings; -1 where that is not told. Then
+ * heap_module_changes() is higher than what was last given to heap_modules_known(), and stacks are
+ * marked as long as it is.
+ */
+int heap_wait_fd(const struct heap *heap);
+uint64_t heap_module_changes(struct heap *heap);
+void heap_modules_known(struct heap *heap, uint64_t changes);
 
 /*
  * Takes the breakpoints out of processes that the target forked: they have copies of its pages, and

@@ -3,6 +3,7 @@
 
 #include "capture/allocators.h"
 #include "capture/cgroup.h"
+#include "capture/loader_probe.h"
 #include "capture/procfs.h"
 #include "util/alloc.h"
 #include "util/cleanup.h"
@@ -131,6 +132,18 @@ static int find_points(pid_t pid, struct probe_points *ret, char *error, size_t 
 	return status;
 }
 
+/* Finds where the linker tells of its changes; path NULL where there is no such place. */
+static void find_loader(pid_t pid, struct probe *ret)
+{
+	struct procmaps maps;
+
+	ret->path = NULL;
+	if (procmaps_read(pid, &maps))
+		return;
+	loader_probe_find(pid, &maps, ret);
+	procmaps_deinit(&maps);
+}
+
 static int open_heap(struct heap_level *level, const struct probe_points *points,
 		     const struct heap_level_target *target, enum probe_kind kind, char *error,
 		     size_t size)
@@ -139,6 +152,7 @@ static int open_heap(struct heap_level *level, const struct probe_points *points
 	struct probe *freeing = xcalloc(points->count, sizeof(*freeing));
 	struct heap_probes probes = {.allocating = allocating, .freeing = freeing};
 	struct ledger_sizes sizes;
+	struct probe loader;
 	int status;
 
 	for (size_t i = 0; i < points->count; i++) {
@@ -153,8 +167,11 @@ static int open_heap(struct heap_level *level, const struct probe_points *points
 			allocating[probes.allocating_count++] = probe;
 	}
 	choose_sizes(target, &sizes);
+	find_loader(level->pid, &loader);
+	probes.loader = loader.path ? &loader : NULL;
 	status = heap_open(level->pid, kind, &probes, &sizes, level->unwinder, monotonic_ns(),
 			   &level->heap, error, size);
+	free((char *)loader.path);
 	free(allocating);
 	free(freeing);
 	return status;

@@ -36,8 +36,11 @@
 #define WATCH_MS    100
 #define REASON_SIZE 160
 #define MODULES_NS  300000000ull
+#define LINKER_NS   10000000
 /* For tables in a look: a reader waits for it at most. */
 #define COMPILE_MS 10
+/* Ranges of anonymous code that walks get through. */
+#define MAX_ANONYMOUS 1024
 
 struct live {
 	struct source source;
@@ -108,7 +111,10 @@ static void give_reason(struct live *live, const char *format, ...)
 /* Returns how much changed. Sites are closed before walks see other code at their addresses. */
 static int update_modules(struct live *live, uint64_t now_ns)
 {
+	struct unwinder_range ranges[MAX_ANONYMOUS];
 	struct procmaps maps;
+	uint64_t known = live->heap.heap ? heap_module_changes(live->heap.heap) : 0;
+	size_t count;
 	int changes;
 
 	live->modules_ns = now_ns;
@@ -117,22 +123,30 @@ static int update_modules(struct live *live, uint64_t now_ns)
 	changes = procmaps_update_modules(live->mapped, &maps, live->options.pid, now_ns);
 	if (changes && live->heap.heap)
 		sites_follow(&live->sites, heap_ledger(live->heap.heap), live->mapped, now_ns);
-	if (live->options.unwinder)
+	if (live->options.unwinder) {
+		count = procmaps_anonymous_code(&maps, ranges, MAX_ANONYMOUS);
+		live->options.unwinder->ops->anonymous(live->options.unwinder, ranges, count);
 		live->options.unwinder->ops->update(live->options.unwinder, live->mapped);
+	}
+	if (live->heap.heap)
+		heap_modules_known(live->heap.heap, known);
 	heap_level_update(&live->heap, &maps);
 	procmaps_deinit(&maps);
 	return changes;
 }
 
 /*
- * Every 300 ms, and at once when a walk met code that no mapping has. Where that found nothing new
- * (code of a JIT compiler), not again until something changes.
+ * Every 300 ms; at once when the target's linker changed mappings; and soon when a walk met code
+ * that no mapping has. Where that found nothing new, not again until something changes.
  */
 static void follow_modules(struct live *live, uint64_t now_ns)
 {
 	struct unwinder *unwinder = live->options.unwinder;
 	uint64_t unmapped = unwinder ? unwinder->ops->unmapped(unwinder) : 0;
-	bool due = now_ns - live->modules_ns >= MODULES_NS;
+	bool told =
+		live->heap.heap && heap_module_changes(live->heap.heap) !=
+					   heap_ledger(live->heap.heap)->control->module_changes;
+	bool due = now_ns - live->modules_ns >= (told ? LINKER_NS : MODULES_NS);
 	bool met = unmapped != live->unmapped && !live->in_vain;
 
 	live->unmapped = unmapped;
@@ -141,6 +155,8 @@ static void follow_modules(struct live *live, uint64_t now_ns)
 
 		live->in_vain = changes ? false : live->in_vain || met;
 	}
+	if (live->heap.heap && !live->let_go && unwinder)
+		unwinder->ops->work(unwinder, COMPILE_MS);
 }
 
 /* At once, whoever finds the reason: the target runs at its own speed again. */
@@ -222,22 +238,53 @@ static void look(struct live *live)
 	if (live->kernel)
 		ledger_tick(kernel_side_ledger(live->kernel), now_ns);
 	follow_modules(live, now_ns);
-	if (live->heap.heap && !live->let_go && live->options.unwinder)
-		live->options.unwinder->ops->work(live->options.unwinder, COMPILE_MS);
+}
+
+/* Told of a change right after another, it waits a little: the linker may have a long list. */
+static void watch_linker(struct live *live)
+{
+	const struct timespec pause = {.tv_nsec = LINKER_NS};
+	bool early;
+
+	pthread_mutex_lock(&live->lock);
+	early = monotonic_ns() - live->modules_ns < LINKER_NS;
+	pthread_mutex_unlock(&live->lock);
+	if (early)
+		nanosleep(&pause, NULL);
+}
+
+static int linker_fd(struct live *live)
+{
+	int fd;
+
+	pthread_mutex_lock(&live->lock);
+	fd = live->heap.heap ? heap_wait_fd(live->heap.heap) : -1;
+	pthread_mutex_unlock(&live->lock);
+	return fd;
 }
 
 static void *watch(void *argument)
 {
 	struct live *live = argument;
-	struct pollfd stop = {.fd = live->stop_fd, .events = POLLIN};
+	struct pollfd fds[] = {{.fd = live->stop_fd, .events = POLLIN},
+			       {.fd = -1, .events = POLLIN}};
+	uint64_t looked_ns = monotonic_ns();
 
-	while (poll(&stop, 1, WATCH_MS) <= 0) {
+	for (;;) {
+		fds[1].fd = linker_fd(live);
+		if (poll(fds, 2, WATCH_MS) > 0 && fds[0].revents)
+			return NULL;
+		if (fds[1].revents)
+			watch_linker(live);
 		pthread_mutex_lock(&live->lock);
-		if (!live->ended)
+		if (!live->ended && monotonic_ns() - looked_ns >= WATCH_MS * 900000ull) {
+			looked_ns = monotonic_ns();
 			look(live);
+		} else if (!live->ended && !live->execed && !live->restart) {
+			follow_modules(live, monotonic_ns());
+		}
 		pthread_mutex_unlock(&live->lock);
 	}
-	return NULL;
 }
 
 /* Signals are the main thread's. */

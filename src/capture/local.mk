@@ -21,6 +21,7 @@ libcapture_a_SOURCES = \
 	src/capture/lifetime.c src/capture/lifetime.h \
 	src/capture/linkmap.c src/capture/linkmap.h \
 	src/capture/live.c src/capture/live.h \
+	src/capture/loader_probe.c src/capture/loader_probe.h \
 	src/capture/memory.c src/capture/memory.h \
 	src/capture/probe_site.c src/capture/probe_site.h \
 	src/capture/probe_site_aarch64.c \

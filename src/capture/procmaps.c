@@ -285,6 +285,24 @@ static bool add_from_row(struct modules *modules, const struct mapping *mapping,
 	return false;
 }
 
+size_t procmaps_anonymous_code(const struct procmaps *maps, struct unwinder_range *ret, size_t cap)
+{
+	const struct mapping *mapping;
+	size_t count = 0;
+
+	vec_for_each(mapping, maps) {
+		/* One that is called "[anon:NAME]" is anonymous too. */
+		if (mapping->perms[2] != 'x' ||
+		    (mapping->path[0] && strncmp(mapping->path, "[anon:", 6) != 0))
+			continue;
+		if (count && ret[count - 1].end == mapping->start)
+			ret[count - 1].end = mapping->end;
+		else if (count < cap)
+			ret[count++] = (struct unwinder_range){mapping->start, mapping->end};
+	}
+	return count;
+}
+
 int procmaps_update_modules(struct modules *modules, const struct procmaps *maps, pid_t pid,
 			    uint64_t now_ns)
 {

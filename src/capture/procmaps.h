@@ -10,6 +10,7 @@
 #define MEMTOP_CAPTURE_PROCMAPS_H
 
 #include "core/modules.h"
+#include "core/unwinder.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -53,6 +54,12 @@ const struct mapping *procmaps_find(const struct procmaps *maps, uint64_t addres
 int procmaps_open_file(pid_t pid, const struct mapping *mapping);
 /* The name under which another part of memtop, or the kernel, can open that file; caller frees. */
 char *procmaps_file_path(pid_t pid, const struct mapping *mapping);
+
+/*
+ * Executable memory without a file, adjacent mappings as one, sorted: into ret, at most `cap`.
+ * Returns how many.
+ */
+size_t procmaps_anonymous_code(const struct procmaps *maps, struct unwinder_range *ret, size_t cap);
 
 /*
  * Brings `modules` in step with the executable mappings: new ones are added with their bias and

@@ -173,14 +173,19 @@ static bool same_code(const struct module *a, const struct module *b)
 	return a->device == b->device && a->inode == b->inode && a->inode;
 }
 
-static bool code_is_back(const struct modules *modules, const struct site_info *info,
-			 uint64_t now_ns)
+/* Opens a closed site again if its code is what it was when the site was made. */
+static void reopen(struct ledger *ledger, unsigned slot, const struct modules *modules,
+		   uint64_t born, uint64_t now_ns)
 {
-	for (unsigned i = 0; i < info->nframes; i++)
-		if (!same_code(module_of(modules, info->addresses[i], info->born_ns),
-			       module_of(modules, info->addresses[i], now_ns)))
-			return false;
-	return true;
+	const struct abi_site *site = &ledger->sites[slot];
+
+	if (!slot || !(site->flags & ABI_SITE_CLOSED))
+		return;
+	for (unsigned i = 0; i < site->nframes && i < ABI_MAX_FRAMES; i++)
+		if (!same_code(module_of(modules, site->frames[i], born),
+			       module_of(modules, site->frames[i], now_ns)))
+			return;
+	ledger_site_set_closed(ledger, slot, false);
 }
 
 static bool close_sites(struct ledger *ledger, const struct modules *modules, size_t count,
@@ -221,9 +226,14 @@ void sites_follow(struct sites *sites, struct ledger *ledger, const struct modul
 	for (size_t i = 0; i < sites->samples.count; i++) {
 		const struct site_origin *origin = &sites->origins.data[i];
 
-		if (origin->side == SIDE_USER &&
-		    ledger->sites[origin->slot].flags & ABI_SITE_CLOSED &&
-		    code_is_back(modules, sites->samples.data[i].info, now_ns))
-			ledger_site_set_closed(ledger, origin->slot, false);
+		if (origin->side == SIDE_USER)
+			reopen(ledger, origin->slot, modules, sites->samples.data[i].info->born_ns,
+			       now_ns);
+	}
+	for (size_t i = sites->seen[SIDE_USER]; i < count; i++) {
+		unsigned slot = ledger_site_slot(ledger, i);
+
+		reopen(ledger, slot, modules,
+		       born_ns(sites, &ledger->sites[slot], i, modules, now_ns), now_ns);
 	}
 }

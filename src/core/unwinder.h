@@ -20,9 +20,21 @@ struct unwinder_status {
 	uint64_t bytes;
 };
 
+/* Addresses in the target, [start, end). */
+struct unwinder_range {
+	uint64_t start, end;
+};
+
 struct unwinder_ops {
 	/* Brings the unwinder in step with what is mapped now; compiles nothing. */
 	void (*update)(struct unwinder *unwinder, const struct modules *modules);
+	/*
+	 * Executable memory without a file, sorted: the code of JIT compilers, which is walked
+	 * through by the frame pointer. Takes the place of what was said before; seen with the next
+	 * update().
+	 */
+	void (*anonymous)(struct unwinder *unwinder, const struct unwinder_range *ranges,
+			  size_t count);
 	/* Before `object` is loaded: gives its maps their size. 0 or -errno. */
 	int (*prepare)(struct unwinder *unwinder, struct bpf_object *object);
 	/* After it was loaded: fills its maps with what is compiled. 0 or -errno. */

@@ -6,6 +6,7 @@
 #include "util/vec.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define KERNEL_FROM (1ull << 63) /* not the target's */
@@ -15,7 +16,8 @@ struct table_unwinder {
 	struct publisher *publisher;
 	size_t seen;	      /* rows of the modules that were looked at */
 	VEC(uint32_t) mapped; /* indexes of those that are mapped still */
-	bool opened;	      /* the maps exist */
+	VEC(struct unwinder_range) anonymous;
+	bool opened; /* the maps exist */
 };
 
 static void update(struct unwinder *base, const struct modules *modules)
@@ -43,6 +45,35 @@ static void update(struct unwinder *base, const struct modules *modules)
 	}
 	if (unwinder->opened)
 		publisher_publish(unwinder->publisher);
+}
+
+/* Ids above those of modules, which are counted from 1. */
+static uint32_t anonymous_id(size_t index)
+{
+	return UINT32_MAX - (uint32_t)index;
+}
+
+static void anonymous(struct unwinder *base, const struct unwinder_range *ranges, size_t count)
+{
+	struct table_unwinder *unwinder = (struct table_unwinder *)base;
+
+	if (count == unwinder->anonymous.count &&
+	    (!count || !memcmp(ranges, unwinder->anonymous.data, count * sizeof(*ranges))))
+		return;
+	for (size_t i = 0; i < unwinder->anonymous.count; i++)
+		publisher_remove(unwinder->publisher, anonymous_id(i));
+	unwinder->anonymous.count = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct module module = {
+			.id = anonymous_id(i),
+			.start = ranges[i].start,
+			.end = ranges[i].end,
+			.path = "",
+		};
+
+		publisher_add(unwinder->publisher, &module);
+		*vec_push(&unwinder->anonymous) = ranges[i];
+	}
 }
 
 static int prepare(struct unwinder *base, struct bpf_object *object)
@@ -111,11 +142,13 @@ static void table_unwinder_close(struct unwinder *base)
 
 	publisher_free(unwinder->publisher);
 	vec_deinit(&unwinder->mapped);
+	vec_deinit(&unwinder->anonymous);
 	free(unwinder);
 }
 
 static const struct unwinder_ops ops = {
 	.update = update,
+	.anonymous = anonymous,
 	.prepare = prepare,
 	.adopt = adopt,
 	.work = work,

@@ -83,3 +83,8 @@ tests_targets_libplugin_alpha_so_LDFLAGS = -fno-sanitize=all -shared
 tests_targets_libplugin_omega_so_SOURCES = tests/targets/plugin.c
 tests_targets_libplugin_omega_so_CFLAGS = $(plugin_cflags) -fPIC -DKEEP=omega_keep
 tests_targets_libplugin_omega_so_LDFLAGS = -fno-sanitize=all -shared
+
+check_PROGRAMS += tests/targets/jit
+tests_targets_jit_SOURCES = tests/targets/jit.c
+tests_targets_jit_CFLAGS = $(plugin_cflags)
+tests_targets_jit_LDFLAGS = -fno-sanitize=all
