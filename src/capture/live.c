@@ -6,23 +6,11 @@
  */
 #include "capture/live.h"
 
-#include "capture/cgroup.h"
-#include "capture/heap_level.h"
-#include "capture/kernel.h"
-#include "capture/lifetime.h"
-#include "capture/memory.h"
-#include "capture/procmaps.h"
-#include "capture/sites.h"
-#include "capture/target.h"
+#include "capture/live_state.h"
 #include "util/alloc.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <math.h>
-#include <poll.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,60 +19,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Between ticks: often enough to let go of a target within 300 ms. */
-#define WATCH_MS    100
-#define REASON_SIZE 160
-#define MODULES_NS  300000000ull
-/* For tables in a look: a reader waits for it at most. */
-#define COMPILE_MS 10
-
-struct live {
-	struct source source;
-	struct live_options options;
-	pthread_mutex_t lock; /* guards all below; held by read and by the watch */
-	pthread_t watch;
-	bool watching;
-	int stop_fd; /* wakes the watch up to end */
-	int news_fd; /* wakes the reader up: another program runs */
-	int wait_fd; /* polls readable for that, or because the target ended; -1: cannot tell */
-
-	struct lifetime *lifetime;
-	struct charge_reader *charge;
-	struct memory_reader *memory;
-	struct modules *mapped;	 /* what the watch saw */
-	struct modules *modules; /* the same as of the last read: what snapshots point to */
-	uint64_t modules_ns;
-	struct target_identity identity;
-	struct target_state target;
-	struct memory last_memory;
-	uint64_t walk_ns, walked_ns; /* spent in walks until then */
-
-	enum level level;
-	char reason[REASON_SIZE];
-	char no_kernel[REASON_SIZE];		 /* why, if it was asked for */
-	char shown_reason[2 * REASON_SIZE + 16]; /* as of the last read */
-	struct heap_level heap;
-	bool let_go; /* the probes of the heap are gone, its book is still open */
-	struct kernel_side *kernel;
-	struct self_meter self;
-	struct sites sites;
-	uint64_t heap_losses[ABI_LOSS_COUNT]; /* of books that ended */
-	uint64_t before_attach_frees;
-	unsigned generation;
-	uint64_t attached_ns;
-	bool execed;  /* another program runs: the next snapshot is this generation's last */
-	bool restart; /* that was given: the next read begins a generation */
-	bool ended;   /* the final snapshot was given */
-};
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
-}
-
 static uint64_t unix_ns(void)
 {
 	struct timespec now;
@@ -92,170 +26,6 @@ static uint64_t unix_ns(void)
 	clock_gettime(CLOCK_REALTIME, &now);
 	return now.tv_sec * 1000000000ull + now.tv_nsec;
 }
-
-static void give_reason(struct live *live, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(live->reason, sizeof(live->reason), format, arguments);
-	va_end(arguments);
-}
-
-static void update_modules(struct live *live, uint64_t now_ns)
-{
-	struct procmaps maps;
-
-	live->modules_ns = now_ns;
-	if (procmaps_read(live->options.pid, &maps))
-		return;
-	procmaps_update_modules(live->mapped, &maps, live->options.pid, now_ns);
-	if (live->options.unwinder)
-		live->options.unwinder->ops->update(live->options.unwinder, live->mapped);
-	heap_level_update(&live->heap, &maps);
-	procmaps_deinit(&maps);
-}
-
-/* Rows are append-only and only ever closed: the copy gets the same ids. */
-static void publish_modules(struct live *live)
-{
-	size_t known = modules_count(live->modules), count = modules_count(live->mapped);
-
-	for (size_t i = 0; i < known; i++) {
-		const struct module *row = modules_get(live->mapped, i);
-
-		modules_remove(live->modules, row->id, row->to_ns);
-	}
-	for (size_t i = known; i < count; i++)
-		modules_add(live->modules, modules_get(live->mapped, i));
-}
-
-/* At once, whoever finds the reason: the target runs at its own speed again. */
-static void let_go(struct live *live)
-{
-	heap_detach(live->heap.heap);
-	live->let_go = true;
-}
-
-/* The last word of a book: totals as they stand, losses kept. By the reading thread alone. */
-static void close_book(struct live *live, uint64_t now_ns)
-{
-	live->let_go = false;
-	publish_modules(live);
-	sites_refresh(&live->sites, heap_ledger(live->heap.heap), SIDE_USER, live->modules, NULL,
-		      now_ns);
-	heap_level_losses(&live->heap, live->heap_losses);
-	live->before_attach_frees = heap_ledger(live->heap.heap)->counters->before_attach_frees;
-	heap_level_leave(&live->heap);
-}
-
-static void leave_heap(struct live *live, const char *why)
-{
-	time_t now = time(NULL);
-	char clock[16];
-	struct tm parts;
-
-	let_go(live);
-	strftime(clock, sizeof(clock), "%T", localtime_r(&now, &parts));
-	give_reason(live, "%s; heap rows as of %s", why, clock);
-	live->level = LEVEL_RSS;
-}
-
-static int enter_heap(struct live *live, bool canary, char *error, size_t size)
-{
-	struct memory memory = {0};
-	struct heap_level_target target = {.threads = live->target.threads};
-
-	memory_read(live->memory, live->heap.heap != NULL, &memory);
-	target.rss_bytes = memory.rss_bytes;
-	return heap_level_enter(&live->heap, &target, canary, error, size);
-}
-
-/* --- the watch ------------------------------------------------------------------------------ */
-
-/*
- * After an exec the probes would go on in the new program, whose blocks are none of this book's: it
- * is closed at once, and read() begins a new one.
- */
-static void notice_exec(struct live *live)
-{
-	struct target_identity now;
-
-	if (live->execed || live->restart || target_identity_read(live->options.pid, &now) ||
-	    target_identity_compare(&live->identity, &now) != TARGET_EXECED)
-		return;
-	live->execed = true;
-	eventfd_write(live->news_fd, 1);
-	if (live->heap.heap && !live->let_go)
-		let_go(live);
-}
-
-static void look(struct live *live)
-{
-	uint64_t now_ns = monotonic_ns();
-	char why[96];
-
-	notice_exec(live);
-	if (live->execed || live->restart)
-		return;
-	/* An explicit level is taken at its word. */
-	if (live->options.level == LEVEL_AUTO && !live->let_go &&
-	    heap_level_over_budget(&live->heap, now_ns, why, sizeof(why)))
-		leave_heap(live, why);
-	if (live->heap.heap)
-		ledger_tick(heap_ledger(live->heap.heap), now_ns);
-	if (live->heap.heap && !live->let_go)
-		heap_level_reclaim(&live->heap);
-	if (live->kernel)
-		ledger_tick(kernel_side_ledger(live->kernel), now_ns);
-	if (now_ns - live->modules_ns >= MODULES_NS)
-		update_modules(live, now_ns);
-	if (live->heap.heap && !live->let_go && live->options.unwinder)
-		live->options.unwinder->ops->work(live->options.unwinder, COMPILE_MS);
-}
-
-static void *watch(void *argument)
-{
-	struct live *live = argument;
-	struct pollfd stop = {.fd = live->stop_fd, .events = POLLIN};
-
-	while (poll(&stop, 1, WATCH_MS) <= 0) {
-		pthread_mutex_lock(&live->lock);
-		if (!live->ended)
-			look(live);
-		pthread_mutex_unlock(&live->lock);
-	}
-	return NULL;
-}
-
-/* Signals are the main thread's. */
-static int start_watch(struct live *live)
-{
-	sigset_t all, before;
-	int error;
-
-	live->stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (live->stop_fd < 0)
-		return -errno;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&live->watch, NULL, watch, live);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	live->watching = !error;
-	return -error;
-}
-
-static void stop_watch(struct live *live)
-{
-	uint64_t one = 1;
-
-	if (live->watching && write(live->stop_fd, &one, sizeof(one)) == sizeof(one))
-		pthread_join(live->watch, NULL);
-	if (live->stop_fd >= 0)
-		close(live->stop_fd);
-}
-
-/* --- the source ----------------------------------------------------------------------------- */
 
 static void collect_losses(const struct live *live, uint64_t losses[ABI_LOSS_COUNT])
 {
@@ -272,8 +42,8 @@ static void read_sites(struct live *live, uint64_t now_ns)
 	/* A new site's library may be as new: named for ever by what is known at its birth. */
 	if (live->heap.heap && !live->let_go && !live->execed &&
 	    ledger_site_count(heap_ledger(live->heap.heap)) > live->sites.seen[SIDE_USER])
-		update_modules(live, now_ns);
-	publish_modules(live);
+		live_update_modules(live, now_ns);
+	live_publish_modules(live);
 	if (live->heap.heap)
 		sites_refresh(&live->sites, heap_ledger(live->heap.heap), SIDE_USER, live->modules,
 			      NULL, now_ns);
@@ -356,79 +126,6 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 	ret->sites = live->sites.samples.data;
 }
 
-/* An empty book: what was seen before is not continued. */
-static void new_generation(struct live *live, uint64_t now_ns)
-{
-	sites_clear(&live->sites);
-	memset(live->heap_losses, 0, sizeof(live->heap_losses));
-	live->before_attach_frees = 0;
-	live->generation++;
-	live->attached_ns = now_ns;
-	*live->reason = '\0';
-}
-
-static void open_kernel(struct live *live)
-{
-	if (!kernel_side_open(live->options.pid, &live->kernel, live->no_kernel,
-			      sizeof(live->no_kernel)))
-		live->no_kernel[0] = '\0';
-}
-
-/* Kernel memory outlives programs; what was taken before is before the attach of the new book. */
-static void restart_kernel(struct live *live)
-{
-	if (!live->kernel)
-		return;
-	kernel_side_close(live->kernel);
-	live->kernel = NULL;
-	open_kernel(live);
-}
-
-/* Enters the level asked for, or under `auto` the highest that can be had. */
-static int choose_level(struct live *live, char *error, size_t size)
-{
-	bool automatic = live->options.level == LEVEL_AUTO;
-	int status;
-
-	live->level = LEVEL_RSS;
-	if (live->options.level == LEVEL_RSS)
-		return 0;
-	if (live->options.level == LEVEL_PAGES) {
-		snprintf(error, size, "level pages is not part of this version; use heap or rss");
-		return -EOPNOTSUPP;
-	}
-	status = enter_heap(live, automatic, error, size);
-	if (status && automatic) {
-		give_reason(live, "%s", error);
-		return 0;
-	}
-	if (!status)
-		live->level = LEVEL_HEAP;
-	/* Whatever it was: the level cannot be had here, and the line says why. */
-	return !status || status == -EPERM || status == -EACCES ? status : -EOPNOTSUPP;
-}
-
-/* A new program runs in the process: its own books, at the level that was asked for. */
-static uint64_t restart(struct live *live, uint64_t now_ns)
-{
-	char error[REASON_SIZE];
-
-	eventfd_t news;
-
-	live->restart = live->execed = false;
-	eventfd_read(live->news_fd, &news);
-	target_identity_read(live->options.pid, &live->identity);
-	memory_restart(live->memory);
-	new_generation(live, now_ns);
-	update_modules(live, now_ns);
-	restart_kernel(live);
-	if (choose_level(live, error, sizeof(error)))
-		give_reason(live, "%s", error);
-	now_ns = monotonic_ns(); /* all that takes a while */
-	update_modules(live, now_ns);
-	return now_ns;
-}
-
 static int live_read(struct source *source, uint64_t now_ns, struct snapshot *ret)
 {
 	struct live *live = (struct live *)source;
@@ -437,13 +134,13 @@ static int live_read(struct source *source, uint64_t now_ns, struct snapshot *re
 		return -ESRCH;
 	pthread_mutex_lock(&live->lock);
 	if (live->restart)
-		now_ns = restart(live, now_ns);
-	notice_exec(live);
+		now_ns = live_restart(live, now_ns);
+	live_notice_exec(live);
 	if (live->let_go && !live->execed)
-		close_book(live, now_ns);
+		live_close_book(live, now_ns);
 	fill(live, now_ns, ret);
 	if (live->let_go)
-		close_book(live, now_ns);
+		live_close_book(live, now_ns);
 	if (live->target.status != TARGET_RUNNING)
 		ret->final = live->ended = true;
 	else if (live->execed)
@@ -470,52 +167,13 @@ static int live_cohorts(struct source *source, size_t index, struct cohorts *ret
 	return error;
 }
 
-static int step_up(struct live *live)
-{
-	char error[REASON_SIZE];
-	int status = enter_heap(live, false, error, sizeof(error));
-
-	if (status) {
-		give_reason(live, "%s", error);
-		return status;
-	}
-	new_generation(live, monotonic_ns());
-	live->level = LEVEL_HEAP;
-	restart_kernel(live);
-	return 0;
-}
-
-static int change_level(struct live *live, enum level level)
-{
-	int status = 0;
-
-	if (level != LEVEL_HEAP && level != LEVEL_RSS)
-		return -EOPNOTSUPP;
-	if (live->ended)
-		return -ESRCH;
-	if (live->let_go)
-		close_book(live, monotonic_ns());
-	/* Of a program that is gone; the next one begins at the level asked for. */
-	if (!live->execed && !live->restart) {
-		if (level == LEVEL_HEAP && !live->heap.heap) {
-			status = step_up(live);
-		} else if (level == LEVEL_RSS && live->heap.heap) {
-			leave_heap(live, "as asked");
-			close_book(live, monotonic_ns());
-		}
-	}
-	if (!status)
-		live->options.level = level;
-	return status;
-}
-
 static int live_set_level(struct source *source, enum level level)
 {
 	struct live *live = (struct live *)source;
 	int status;
 
 	pthread_mutex_lock(&live->lock);
-	status = change_level(live, level);
+	status = live_change_level(live, level);
 	pthread_mutex_unlock(&live->lock);
 	return status;
 }
@@ -529,7 +187,7 @@ static int live_watch_kernel(struct source *source, bool on)
 	pthread_mutex_lock(&live->lock);
 	live->no_kernel[0] = '\0';
 	if (on) {
-		open_kernel(live);
+		live_open_kernel(live);
 	} else {
 		kernel_side_close(live->kernel);
 		live->kernel = NULL;
@@ -548,7 +206,7 @@ static void live_close(struct source *source)
 {
 	struct live *live = (struct live *)source;
 
-	stop_watch(live);
+	live_stop_watch(live);
 	heap_level_deinit(&live->heap);
 	unwinder_close(live->options.unwinder);
 	kernel_side_close(live->kernel);
@@ -629,16 +287,16 @@ int live_open(const struct live_options *options, struct source **ret, char *err
 	status = open_target(live, error, size);
 	if (status)
 		goto failed;
-	update_modules(live, monotonic_ns());
+	live_update_modules(live, monotonic_ns());
 	/* The heap last: from its first event on the watch is needed. */
 	if (options->kernel)
-		open_kernel(live);
-	status = choose_level(live, error, size);
+		live_open_kernel(live);
+	status = live_choose_level(live, error, size);
 	if (status)
 		goto failed;
 	live->attached_ns = monotonic_ns();
-	update_modules(live, live->attached_ns);
-	status = start_watch(live);
+	live_update_modules(live, live->attached_ns);
+	status = live_start_watch(live);
 	if (status) {
 		snprintf(error, size, "cannot start a thread: %s", strerror(-status));
 		goto failed;

@@ -19,7 +19,7 @@ libcapture_a_SOURCES = \
 	src/capture/ledger.c src/capture/ledger.h \
 	src/capture/lifetime.c src/capture/lifetime.h \
 	src/capture/linkmap.c src/capture/linkmap.h \
-	src/capture/live.c src/capture/live.h \
+	src/capture/live.c src/capture/live_level.c src/capture/live_watch.c src/capture/live_state.h src/capture/live.h \
 	src/capture/memory.c src/capture/memory.h \
 	src/capture/probe_site.c src/capture/probe_site.h \
 	src/capture/probe_site_aarch64.c \

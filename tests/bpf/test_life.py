@@ -113,7 +113,8 @@ def two_watch_one():
 
 
 def in_namespaces_of_its_own():
-    with running("unshare", "-m", "-p", "-f", "--kill-child", LIFE, "plain") as outer:
+    with running("unshare", "-m", "-p", "-f", "--kill-child", LIFE, "plain",
+                 stdout=subprocess.DEVNULL) as outer:
         path = f"/proc/{outer.pid}/task/{outer.pid}/children"
         pid = wait_for(lambda: open(path, encoding="ascii").read().split(), "the child")[0]
         wait_for(lambda: os.readlink(f"/proc/{pid}/exe").endswith("life"), "its program")
@@ -124,7 +125,7 @@ def in_namespaces_of_its_own():
 
 def not_in_a_pid_namespace():
     """memtop in a container would see no event: it says so instead of showing none."""
-    script = f"'{LIFE}' plain & '{MEMTOP}' -b --level heap -i 1 -p $!; code=$?; kill $!; exit $code"
+    script = f"'{LIFE}' plain >/dev/null & '{MEMTOP}' -b --level heap -i 1 -p $!; code=$?; kill $!; exit $code"
     done = subprocess.run(["unshare", "-p", "-f", "--kill-child", "--mount-proc", "sh", "-c",
                            script], check=False, capture_output=True, text=True, timeout=60)
     check_equal((done.returncode, done.stdout), (3, ""), done.stderr)
@@ -227,7 +228,7 @@ def killed_for_want_of_memory():
             with open(os.path.join(folder, mount[2]), "w", encoding="ascii") as file:
                 file.write("0")
 
-        with running(LIFE, "hog", preexec_fn=enter) as target:
+        with running(LIFE, "hog", preexec_fn=enter, stdout=subprocess.DEVNULL) as target:
             with Batch("-p", str(target.pid), "--level", "rss", "--side", "user") as memtop:
                 last = memtop.tick_where(lambda tick: tick["final"], "the end", 60)
                 check_equal((last["target"]["state"], last["target"]["signal"]),
@@ -255,7 +256,8 @@ def command_outlives_memtop():
     with tempfile.TemporaryDirectory() as folder:
         note = os.path.join(folder, "pid")
         script = f"echo $$ >'{note}'; exec '{LIFE}' plain"
-        with running(MEMTOP, "--level", "heap", "--", "sh", "-c", script) as memtop:
+        with running(MEMTOP, "--level", "heap", "--", "sh", "-c", script,
+                     stdout=subprocess.DEVNULL) as memtop:
             pid = int(wait_for(lambda: os.path.exists(note) and
                                open(note, encoding="ascii").read().strip(), "the command"))
             wait_for(lambda: os.readlink(f"/proc/{pid}/exe").endswith("life"), "exec")
