@@ -156,9 +156,10 @@ uint64_t live_restart(struct live *live, uint64_t now_ns)
 	memory_restart(live->memory);
 	new_generation(live, now_ns);
 	live_update_modules(live, now_ns);
-	restart_kernel(live);
+	/* The heap first: what it does not see is lost, and the kernel side takes its time. */
 	if (live_choose_level(live, error, sizeof(error)))
 		live_give_reason(live, "%s", error);
+	restart_kernel(live);
 	now_ns = monotonic_ns(); /* all that takes a while */
 	live_update_modules(live, now_ns);
 	return now_ns;

@@ -14,6 +14,8 @@ from tap import check, check_equal, run, wait_for
 from target import MEMTOP, built, running
 
 LIFE = built("tests/targets/life")
+# What a plain life sleeps in: clock_nanosleep().
+NANOSLEEP = {"x86_64": "230 ", "aarch64": "115 "}[os.uname().machine]
 HEAP = ("--level", "heap", "--side", "user", "--top", "0")
 
 
@@ -271,6 +273,42 @@ def command_outlives_memtop():
                 os.kill(pid, signal.SIGKILL)
 
 
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def state_of(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return file.read().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return None
+
+
+def command_outlives_memtop_from_its_first_moment():
+    """While memtop holds the command, which then has to run on, not to die of the tracer's end."""
+    begun = 0
+    for step in range(60):
+        with running(MEMTOP, "--level", "heap", "--", LIFE, "plain",
+                     stdout=subprocess.DEVNULL) as memtop:
+            time.sleep(step * 0.0004)  # not a wait: the moment of death is what varies
+            children = [pid for pid in children_of(memtop.pid)
+                        if os.readlink(f"/proc/{pid}/exe").endswith("/life")]
+            memtop.kill()
+            memtop.wait()
+        for pid in children:
+            begun += 1
+            calls = f"/proc/{pid}/syscall"
+            wait_for(lambda: state_of(pid) in (None, "Z") or
+                     open(calls, encoding="ascii").read().startswith(NANOSLEEP),
+                     "the command's main(), or its end")
+            state = state_of(pid)
+            os.kill(pid, signal.SIGKILL)
+            check(state in ("S", "R"), f"the command ended: {state}")
+    check(begun > 5, f"{begun} commands were held")
+
+
 def stopped_and_continued():
     """Ctrl-Z, as the shell's job control sees it."""
     with life("plain") as target, Batch("-p", str(target.pid), "--level", "rss",
@@ -287,4 +325,5 @@ run([another_program, kernel_totals_begin_anew, many_short_threads, children_are
      a_library_is_loaded, two_watch_one, in_namespaces_of_its_own, not_in_a_pid_namespace,
      a_stopped_target, hardly_begun, ends_while_attaching, a_storm_is_let_go,
      a_storm_is_not_entered, killed_for_want_of_memory, goes_before_the_target,
-     command_outlives_memtop, stopped_and_continued])
+     command_outlives_memtop, command_outlives_memtop_from_its_first_moment,
+     stopped_and_continued])
