@@ -13,12 +13,6 @@
 #include <signal.h>
 #include <stdio.h>
 
-/*
- * Blocks the signals the loop takes by descriptor, so that none ends memtop with the terminal in
- * disorder. Before any thread is started; `old` is for children. Returns the descriptor or -errno.
- */
-int app_signals(sigset_t *old);
-
 struct app_config {
 	const struct options *options;
 	struct source *source;

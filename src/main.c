@@ -13,6 +13,7 @@
 #include "exits.h"
 #include "options.h"
 #include "output.h"
+#include "signals.h"
 #include "symbol/symbol.h"
 #include "unwind/unwinder.h"
 #include "util/log.h"
@@ -169,7 +170,7 @@ static int watch(const struct options *options, pid_t pid, pid_t launched)
 	int err, code;
 
 	go_first();
-	config.signal_fd = app_signals(&old);
+	config.signal_fd = signals_open(&old);
 	config.out = output_open(STDOUT_FILENO);
 	err = !config.out	   ? -ENOMEM :
 	      config.signal_fd < 0 ? config.signal_fd :

@@ -1,51 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The child asks to be traced and executes the command, which stops it with nothing but itself and
- * its loader mapped. The loader calls an empty function, _dl_debug_state, whenever its list of
- * libraries changed, for debuggers to break on: first before the libraries are mapped, then when
- * all are there. A breakpoint instruction stands on it for those two calls only.
+ * The child waits until it is traced and executes the command, which stops it with nothing but
+ * itself and its loader mapped. The loader is followed from system call to system call until the
+ * libraries are mapped and none of their code has run: where it sets the first thread up, or at the
+ * latest where it lets go of its cache. Nothing is written into the child.
+ *
+ * It is seized, and stops only where the death of its tracer means that it runs on: a traced exec
+ * of the old kind, or a stop at a call that cannot be told from one, would end it with a SIGTRAP.
  *
  * Should memtop die while it holds the command, the kernel lets that run on.
  */
 #include "capture/launch.h"
 
-#include "capture/elfimage.h"
-#include "capture/elfsyms.h"
 #include "capture/procmaps.h"
 #include "util/cleanup.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
-#include <sys/uio.h>
-#include <sys/user.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <elf.h>
 #include <unistd.h>
 
-#define LOADER_HOOK	  "_dl_debug_state"
-#define LOADER_CALLS_MOST 8
-
-#if defined(__x86_64__)
-static const uint8_t breakpoint[] = {0xcc};
-#define PC_AFTER_BREAKPOINT	1
-#define registers_pc(registers) ((registers).rip)
-#elif defined(__aarch64__)
-static const uint8_t breakpoint[] = {0x00, 0x00, 0x20, 0xd4};
-#define PC_AFTER_BREAKPOINT	0
-#define registers_pc(registers) ((registers).pc)
-#endif
+/* Of a loader; more than that is not one that we know. */
+#define CALLS_MOST   100000
+#define SYSCALL_STOP (SIGTRAP | 0x80)
 
 /* The child: reports through the pipe why it could not execute; success closes it. */
-static _Noreturn void child(char *const argv[], int report)
+static _Noreturn void child(char *const argv[], int go, int report)
 {
 	int error;
+	char byte;
 
-	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0)
-		execvp(argv[0], argv);
+	if (read(go, &byte, 1) != 1)
+		_exit(125); /* nobody holds us */
+	execvp(argv[0], argv);
 	error = errno;
 	if (write(report, &error, sizeof(error)) < 0)
 		_exit(126);
@@ -66,63 +60,6 @@ static int wait_stop(pid_t pid, int *signal)
 	return 0;
 }
 
-static int write_memory(pid_t pid, uint64_t address, const void *bytes, size_t size)
-{
-	_cleanup_close_ int fd = -1;
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	return pwrite(fd, bytes, size, address) == (ssize_t)size ? 0 : -EIO;
-}
-
-static int read_memory(pid_t pid, uint64_t address, void *bytes, size_t size)
-{
-	_cleanup_close_ int fd = -1;
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	return pread(fd, bytes, size, address) == (ssize_t)size ? 0 : -EIO;
-}
-
-/* Where a function that a mapped file exports is in the child; 0 if it does not. */
-static uint64_t exported_address(pid_t pid, const struct mapping *mapping, const char *name)
-{
-	_cleanup_close_ int fd = procmaps_open_file(pid, mapping);
-	struct elf_functions functions = {0};
-	struct elf_image image = {0};
-	uint64_t bias, address = 0;
-
-	if (fd < 0 || elf_image_read(fd, &image))
-		return 0;
-	if (elf_image_bias(&image, mapping->start, mapping->offset, &bias) &&
-	    !elf_functions_find(fd, ELF_TABLE_DYNAMIC, &name, 1, &functions) && functions.count)
-		address = functions.data[0].address + bias;
-	elf_functions_deinit(&functions);
-	elf_image_deinit(&image);
-	return address;
-}
-
-/* Where the loader's hook is; 0 for a static program, which has none. */
-static uint64_t find_hook(pid_t pid)
-{
-	struct procmaps maps;
-	uint64_t hook = 0;
-
-	if (procmaps_read(pid, &maps))
-		return 0;
-	for (size_t i = 0; i < maps.count && !hook; i++)
-		if (maps.data[i].perms[2] == 'x' && maps.data[i].inode)
-			hook = exported_address(pid, &maps.data[i], LOADER_HOOK);
-	procmaps_deinit(&maps);
-	return hook;
-}
-
 static size_t count_files(pid_t pid)
 {
 	struct procmaps maps;
@@ -136,92 +73,88 @@ static size_t count_files(pid_t pid)
 	return files;
 }
 
-/* Puts the program counter back onto the instruction that the breakpoint replaced. */
-static int rewind_pc(pid_t pid)
+/* Does the stopped child enter a call that a loader makes once it has mapped the libraries? */
+static bool enters_late_call(pid_t pid)
 {
-	struct user_regs_struct registers;
-	struct iovec set = {.iov_base = &registers, .iov_len = sizeof(registers)};
+	static const uint64_t calls[] = {SYS_set_tid_address, SYS_munmap};
+	struct __ptrace_syscall_info info;
 
-	if (ptrace(PTRACE_GETREGSET, pid, (void *)NT_PRSTATUS, &set))
-		return -errno;
-	registers_pc(registers) -= PC_AFTER_BREAKPOINT;
-	return ptrace(PTRACE_SETREGSET, pid, (void *)NT_PRSTATUS, &set) ? -errno : 0;
+	if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, (void *)sizeof(info), &info) <= 0 ||
+	    info.op != PTRACE_SYSCALL_INFO_ENTRY)
+		return false;
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		if (info.entry.nr == calls[i])
+			return true;
+	return false;
 }
 
-/* Lets the child run to the hook once and takes the breakpoint out again. */
-static int run_to_hook(pid_t pid, uint64_t hook)
+/* To where more is mapped than the program and its loader; a static program has none. */
+static int run_to_libraries(pid_t pid)
 {
-	uint8_t original[sizeof(breakpoint)];
-	int signal = 0;
-	int error = read_memory(pid, hook, original, sizeof(original));
+	size_t files = count_files(pid);
+	int error, signal = 0;
 
-	if (!error)
-		error = write_memory(pid, hook, breakpoint, sizeof(breakpoint));
-	if (error)
-		return error;
-	do {
-		if (ptrace(PTRACE_CONT, pid, NULL, signal == SIGTRAP ? 0 : signal))
+	if (files < 2)
+		return 0;
+	for (int i = 0; i < CALLS_MOST; i++) {
+		if (ptrace(PTRACE_SYSCALL, pid, NULL, (void *)(intptr_t)signal))
 			return -errno;
 		error = wait_stop(pid, &signal);
 		if (error)
 			return error;
-	} while (signal != SIGTRAP);
-	error = write_memory(pid, hook, original, sizeof(original));
-	return error ? error : rewind_pc(pid);
-}
-
-/* One instruction further, so that the next call of the hook is a new one. */
-static int step(pid_t pid)
-{
-	int signal;
-
-	if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL))
-		return -errno;
-	return wait_stop(pid, &signal);
-}
-
-/* To the call of the hook at which more is mapped than the program and its loader. */
-static int run_to_libraries(pid_t pid)
-{
-	uint64_t hook = find_hook(pid);
-	size_t files = count_files(pid);
-	int error;
-
-	if (!hook)
-		return 0;
-	for (int i = 0; i < LOADER_CALLS_MOST; i++) {
-		error = run_to_hook(pid, hook);
-		if (error || count_files(pid) > files)
-			return error;
-		error = step(pid);
-		if (error)
-			return error;
+		if (signal == SIGTRAP)
+			signal = 0; /* an event, or a stop of all the child */
+		if (signal != SYSCALL_STOP)
+			continue; /* on to the child */
+		signal = 0;
+		if (enters_late_call(pid) && count_files(pid) > files)
+			return 0;
 	}
 	return 0;
 }
 
+/* 0 once the child executed the command, or why it could not. */
+static int seize(pid_t pid, int go, int report)
+{
+	int error;
+
+	if (ptrace(PTRACE_SEIZE, pid, NULL, (void *)(PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD)))
+		return -errno;
+	if (write(go, "", 1) != 1)
+		return -EIO;
+	return read(report, &error, sizeof(error)) == sizeof(error) ? -error : 0;
+}
+
 int launch_held(char *const argv[], pid_t *ret, char *error, size_t size)
 {
-	int ends[2], status = 0, signal;
+	int go[2], report[2], status, signal;
 	pid_t pid;
 
-	if (pipe2(ends, O_CLOEXEC))
+	if (pipe2(go, O_CLOEXEC))
 		return -errno;
+	if (pipe2(report, O_CLOEXEC)) {
+		status = -errno;
+		close(go[0]);
+		close(go[1]);
+		return status;
+	}
 	pid = fork();
-	if (!pid)
-		child(argv, ends[1]);
-	close(ends[1]);
-	if (pid < 0) {
-		close(ends[0]);
-		return -EAGAIN;
+	if (!pid) {
+		close(go[1]);
+		child(argv, go[0], report[1]);
 	}
-	if (read(ends[0], &status, sizeof(status)) == sizeof(status)) {
-		close(ends[0]);
+	close(go[0]);
+	close(report[1]);
+	status = pid < 0 ? -EAGAIN : seize(pid, go[1], report[0]);
+	close(go[1]);
+	close(report[0]);
+	if (pid < 0)
+		return status;
+	if (status) {
 		waitpid(pid, NULL, 0);
-		snprintf(error, size, "cannot execute %s: %s", argv[0], strerror(status));
-		return -status;
+		snprintf(error, size, "cannot execute %s: %s", argv[0], strerror(-status));
+		return status;
 	}
-	close(ends[0]);
 	*ret = pid;
 	status = wait_stop(pid, &signal);
 	if (!status)

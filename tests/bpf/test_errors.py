@@ -9,13 +9,13 @@ import signal
 import subprocess
 import tempfile
 import termios
+import threading
 
 from batch import Batch
 from tap import check, check_equal, run, wait_for
-from target import MEMTOP, built, running
+from target import MEMTOP, running
 from terminal import Terminal
 
-LIFE = built("tests/targets/life")
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all",
           "--bounding-set=-all"]
 
@@ -47,17 +47,15 @@ def no_target():
     for level in ("auto", "heap", "rss"):
         fails(2, "already ended", "-b", "--level", level, "-p", str(zombie.pid))
     zombie.wait()
-    with running(LIFE, "threads", stdout=subprocess.DEVNULL) as target:
-        path = f"/proc/{target.pid}/task"
-
-        def thread():
-            return next((tid for tid in os.listdir(path) if tid != str(target.pid)), None)
-
-        def refused():
-            tid = thread()
-            code, out, err = memtop("-b", "-p", tid) if tid else (0, "", "")
-            return code == 2 and not out and f"a thread of process {target.pid}" in err
-        wait_for(refused, "a thread is told from its process")
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    try:
+        fails(2, f"is a thread of process {os.getpid()}: use -p {os.getpid()}", "-b", "-p",
+              str(thread.native_id))
+    finally:
+        end.set()
+        thread.join()
 
 
 def a_kernel_thread():

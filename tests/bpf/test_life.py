@@ -14,6 +14,8 @@ from tap import check, check_equal, run, wait_for
 from target import MEMTOP, built, running
 
 LIFE = built("tests/targets/life")
+# What a plain life sleeps in: clock_nanosleep().
+NANOSLEEP = {"x86_64": "230 ", "aarch64": "115 "}[os.uname().machine]
 HEAP = ("--level", "heap", "--side", "user", "--top", "0")
 
 
@@ -113,7 +115,8 @@ def two_watch_one():
 
 
 def in_namespaces_of_its_own():
-    with running("unshare", "-m", "-p", "-f", "--kill-child", LIFE, "plain") as outer:
+    with running("unshare", "-m", "-p", "-f", "--kill-child", LIFE, "plain",
+                 stdout=subprocess.DEVNULL) as outer:
         path = f"/proc/{outer.pid}/task/{outer.pid}/children"
         pid = wait_for(lambda: open(path, encoding="ascii").read().split(), "the child")[0]
         wait_for(lambda: os.readlink(f"/proc/{pid}/exe").endswith("life"), "its program")
@@ -124,7 +127,7 @@ def in_namespaces_of_its_own():
 
 def not_in_a_pid_namespace():
     """memtop in a container would see no event: it says so instead of showing none."""
-    script = f"'{LIFE}' plain & '{MEMTOP}' -b --level heap -i 1 -p $!; code=$?; kill $!; exit $code"
+    script = f"'{LIFE}' plain >/dev/null & '{MEMTOP}' -b --level heap -i 1 -p $!; code=$?; kill $!; exit $code"
     done = subprocess.run(["unshare", "-p", "-f", "--kill-child", "--mount-proc", "sh", "-c",
                            script], check=False, capture_output=True, text=True, timeout=60)
     check_equal((done.returncode, done.stdout), (3, ""), done.stderr)
@@ -227,7 +230,7 @@ def killed_for_want_of_memory():
             with open(os.path.join(folder, mount[2]), "w", encoding="ascii") as file:
                 file.write("0")
 
-        with running(LIFE, "hog", preexec_fn=enter) as target:
+        with running(LIFE, "hog", preexec_fn=enter, stdout=subprocess.DEVNULL) as target:
             with Batch("-p", str(target.pid), "--level", "rss", "--side", "user") as memtop:
                 last = memtop.tick_where(lambda tick: tick["final"], "the end", 60)
                 check_equal((last["target"]["state"], last["target"]["signal"]),
@@ -255,7 +258,8 @@ def command_outlives_memtop():
     with tempfile.TemporaryDirectory() as folder:
         note = os.path.join(folder, "pid")
         script = f"echo $$ >'{note}'; exec '{LIFE}' plain"
-        with running(MEMTOP, "--level", "heap", "--", "sh", "-c", script) as memtop:
+        with running(MEMTOP, "--level", "heap", "--", "sh", "-c", script,
+                     stdout=subprocess.DEVNULL) as memtop:
             pid = int(wait_for(lambda: os.path.exists(note) and
                                open(note, encoding="ascii").read().strip(), "the command"))
             wait_for(lambda: os.readlink(f"/proc/{pid}/exe").endswith("life"), "exec")
@@ -267,6 +271,42 @@ def command_outlives_memtop():
                 wait_for(lambda: not probes_stand(pid), "no probes")
             finally:
                 os.kill(pid, signal.SIGKILL)
+
+
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def state_of(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return file.read().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return None
+
+
+def command_outlives_memtop_from_its_first_moment():
+    """While memtop holds the command, which then has to run on, not to die of the tracer's end."""
+    begun = 0
+    for step in range(60):
+        with running(MEMTOP, "--level", "heap", "--", LIFE, "plain",
+                     stdout=subprocess.DEVNULL) as memtop:
+            time.sleep(step * 0.0004)  # not a wait: the moment of death is what varies
+            children = [pid for pid in children_of(memtop.pid)
+                        if os.readlink(f"/proc/{pid}/exe").endswith("/life")]
+            memtop.kill()
+            memtop.wait()
+        for pid in children:
+            begun += 1
+            calls = f"/proc/{pid}/syscall"
+            wait_for(lambda: state_of(pid) in (None, "Z") or
+                     open(calls, encoding="ascii").read().startswith(NANOSLEEP),
+                     "the command's main(), or its end")
+            state = state_of(pid)
+            os.kill(pid, signal.SIGKILL)
+            check(state in ("S", "R"), f"the command ended: {state}")
+    check(begun > 5, f"{begun} commands were held")
 
 
 def stopped_and_continued():
@@ -285,4 +325,5 @@ run([another_program, kernel_totals_begin_anew, many_short_threads, children_are
      a_library_is_loaded, two_watch_one, in_namespaces_of_its_own, not_in_a_pid_namespace,
      a_stopped_target, hardly_begun, ends_while_attaching, a_storm_is_let_go,
      a_storm_is_not_entered, killed_for_want_of_memory, goes_before_the_target,
-     command_outlives_memtop, stopped_and_continued])
+     command_outlives_memtop, command_outlives_memtop_from_its_first_moment,
+     stopped_and_continued])

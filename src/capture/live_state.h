@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The live source's state, for its own files: live.c reads, live_level.c enters and leaves levels,
+ * live_watch.c keeps watch between reads. All is under `lock`.
+ */
+#ifndef MEMTOP_CAPTURE_LIVE_STATE_H
+#define MEMTOP_CAPTURE_LIVE_STATE_H
+
+#include "capture/cgroup.h"
+#include "capture/heap_level.h"
+#include "capture/kernel.h"
+#include "capture/lifetime.h"
+#include "capture/live.h"
+#include "capture/memory.h"
+#include "capture/sites.h"
+#include "capture/target.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#define REASON_SIZE 160
+
+struct live {
+	struct source source;
+	struct live_options options;
+	pthread_mutex_t lock; /* guards all below; held by read and by the watch */
+	pthread_t watch;
+	bool watching;
+	int stop_fd; /* wakes the watch up to end */
+	int news_fd; /* wakes the reader up: another program runs */
+	int wait_fd; /* polls readable for that, or because the target ended; -1: cannot tell */
+
+	struct lifetime *lifetime;
+	struct charge_reader *charge;
+	struct memory_reader *memory;
+	struct modules *mapped;	 /* what the watch saw */
+	struct modules *modules; /* the same as of the last read: what snapshots point to */
+	uint64_t modules_ns;
+	uint64_t unmapped; /* unwinder_ops.unmapped() at the last look */
+	bool in_vain;	   /* looking because it rose found nothing */
+	struct target_identity identity;
+	struct target_state target;
+	struct memory last_memory;
+	uint64_t walk_ns, walked_ns; /* spent in walks until then */
+
+	enum level level;
+	char reason[REASON_SIZE];
+	char no_kernel[REASON_SIZE];		 /* why, if it was asked for */
+	char shown_reason[2 * REASON_SIZE + 16]; /* as of the last read */
+	struct heap_level heap;
+	bool let_go; /* the probes of the heap are gone, its book is still open */
+	struct kernel_side *kernel;
+	struct self_meter self;
+	struct sites sites;
+	uint64_t heap_losses[ABI_LOSS_COUNT]; /* of books that ended */
+	uint64_t before_attach_frees;
+	unsigned generation;
+	uint64_t attached_ns;
+	bool execed;  /* another program runs: the next snapshot is this generation's last */
+	bool restart; /* that was given: the next read begins a generation */
+	bool ended;   /* the final snapshot was given */
+};
+
+static inline uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+__attribute__((format(printf, 2, 3))) void live_give_reason(struct live *live, const char *format,
+							    ...);
+/*
+ * What is mapped now, for the unwinder and the next read; returns how much changed. Sites are
+ * closed before walks see other code at their addresses.
+ */
+int live_update_modules(struct live *live, uint64_t now_ns);
+/* Takes the probes of the heap out; its book stays open until it is closed. */
+void live_let_go(struct live *live);
+void live_close_book(struct live *live, uint64_t now_ns);
+void live_leave_heap(struct live *live, const char *why);
+/* If it cannot be had: why, in `no_kernel`. */
+void live_open_kernel(struct live *live);
+/* Enters the level asked for, or under `auto` the highest that can be had. 0, -errno and why. */
+int live_choose_level(struct live *live, char *error, size_t size);
+/* A new program runs in the process: new books. Returns the time after it. */
+uint64_t live_restart(struct live *live, uint64_t now_ns);
+int live_change_level(struct live *live, enum level level);
+/* Closes the old program's books, as far as any thread may, once another one runs. */
+void live_notice_exec(struct live *live);
+int live_start_watch(struct live *live);
+void live_stop_watch(struct live *live);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The watch: a thread that looks after the target between reads, whatever their distance.
+ */
+#include "capture/live_state.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* Often enough to let go of a target within 300 ms. */
+#define WATCH_MS   100
+#define MODULES_NS 300000000ull
+#define LINKER_NS  10000000
+/* For tables in a look: a reader waits for it at most. */
+#define COMPILE_MS 10
+
+/*
+ * After an exec the probes would go on in the new program, whose blocks are none of this book's: it
+ * is closed at once, and read() begins a new one.
+ */
+void live_notice_exec(struct live *live)
+{
+	struct target_identity now;
+
+	if (live->execed || live->restart || target_identity_read(live->options.pid, &now) ||
+	    target_identity_compare(&live->identity, &now) != TARGET_EXECED)
+		return;
+	live->execed = true;
+	eventfd_write(live->news_fd, 1);
+	if (live->heap.heap && !live->let_go)
+		live_let_go(live);
+}
+
+/*
+ * Every 300 ms; at once when the target's linker changed mappings; and soon when a walk met code
+ * that no mapping has. Where that found nothing new, not again until something changes.
+ */
+static void follow_modules(struct live *live, uint64_t now_ns)
+{
+	struct unwinder *unwinder = live->options.unwinder;
+	uint64_t unmapped = unwinder ? unwinder->ops->unmapped(unwinder) : 0;
+	bool told =
+		live->heap.heap && heap_module_changes(live->heap.heap) !=
+					   heap_ledger(live->heap.heap)->control->module_changes;
+	bool due = now_ns - live->modules_ns >= (told ? LINKER_NS : MODULES_NS);
+	bool met = unmapped != live->unmapped && !live->in_vain;
+
+	live->unmapped = unmapped;
+	if (due || met) {
+		int changes = live_update_modules(live, now_ns);
+
+		live->in_vain = changes ? false : live->in_vain || met;
+	}
+	if (live->heap.heap && !live->let_go && unwinder)
+		unwinder->ops->work(unwinder, COMPILE_MS);
+}
+
+static void look(struct live *live)
+{
+	uint64_t now_ns = monotonic_ns();
+	char why[96];
+
+	live_notice_exec(live);
+	if (live->execed || live->restart)
+		return;
+	/* An explicit level is taken at its word. */
+	if (live->options.level == LEVEL_AUTO && !live->let_go &&
+	    heap_level_over_budget(&live->heap, now_ns, why, sizeof(why)))
+		live_leave_heap(live, why);
+	if (live->heap.heap)
+		ledger_tick(heap_ledger(live->heap.heap), now_ns);
+	if (live->heap.heap && !live->let_go)
+		heap_level_reclaim(&live->heap);
+	if (live->kernel)
+		ledger_tick(kernel_side_ledger(live->kernel), now_ns);
+	follow_modules(live, now_ns);
+}
+
+/* Told of a change right after another, it waits a little: the linker may have a long list. */
+static void watch_linker(struct live *live)
+{
+	const struct timespec pause = {.tv_nsec = LINKER_NS};
+	bool early;
+
+	pthread_mutex_lock(&live->lock);
+	early = monotonic_ns() - live->modules_ns < LINKER_NS;
+	pthread_mutex_unlock(&live->lock);
+	if (early)
+		nanosleep(&pause, NULL);
+}
+
+static int linker_fd(struct live *live)
+{
+	int fd;
+
+	pthread_mutex_lock(&live->lock);
+	fd = live->heap.heap ? heap_wait_fd(live->heap.heap) : -1;
+	pthread_mutex_unlock(&live->lock);
+	return fd;
+}
+
+static void *watch(void *argument)
+{
+	struct live *live = argument;
+	struct pollfd fds[] = {{.fd = live->stop_fd, .events = POLLIN},
+			       {.fd = -1, .events = POLLIN}};
+	uint64_t looked_ns = monotonic_ns();
+
+	for (;;) {
+		fds[1].fd = linker_fd(live);
+		if (poll(fds, 2, WATCH_MS) > 0 && fds[0].revents)
+			return NULL;
+		if (fds[1].revents)
+			watch_linker(live);
+		pthread_mutex_lock(&live->lock);
+		if (!live->ended && monotonic_ns() - looked_ns >= WATCH_MS * 900000ull) {
+			looked_ns = monotonic_ns();
+			look(live);
+		} else if (!live->ended && !live->execed && !live->restart) {
+			follow_modules(live, monotonic_ns());
+		}
+		pthread_mutex_unlock(&live->lock);
+	}
+}
+
+/* Signals are the main thread's. */
+int live_start_watch(struct live *live)
+{
+	sigset_t all, before;
+	int error;
+
+	live->stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (live->stop_fd < 0)
+		return -errno;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&live->watch, NULL, watch, live);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	live->watching = !error;
+	return -error;
+}
+
+void live_stop_watch(struct live *live)
+{
+	uint64_t one = 1;
+
+	if (live->watching && write(live->stop_fd, &one, sizeof(one)) == sizeof(one))
+		pthread_join(live->watch, NULL);
+	if (live->stop_fd >= 0)
+		close(live->stop_fd);
+}
