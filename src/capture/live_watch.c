@@ -92,12 +92,14 @@ static void watch_linker(struct live *live)
 		nanosleep(&pause, NULL);
 }
 
+/* Only while somebody takes what comes: else it would be readable for ever. */
 static int linker_fd(struct live *live)
 {
-	int fd;
+	int fd = -1;
 
 	pthread_mutex_lock(&live->lock);
-	fd = live->heap.heap ? heap_wait_fd(live->heap.heap) : -1;
+	if (live->heap.heap && !live->let_go && !live->execed && !live->restart && !live->ended)
+		fd = heap_wait_fd(live->heap.heap);
 	pthread_mutex_unlock(&live->lock);
 	return fd;
 }

@@ -328,12 +328,36 @@ static void image_refuses_garbage(void **state)
 	close(fd);
 }
 
+static void anonymous_code(void **state)
+{
+	static const char text[] = "1000-3000 r-xp 00000000 00:00 0 \n"
+				   "3000-5000 rwxp 00000000 00:00 0 \n"
+				   "6000-7000 rw-p 00000000 00:00 0 \n"
+				   "7000-8000 r-xp 00000000 00:00 0          [anon:code]\n"
+				   "8000-9000 r-xp 00000000 08:01 17         /usr/lib/a.so\n"
+				   "9000-a000 r-xp 00000000 00:00 0          [vdso]\n"
+				   "b000-c000 r-xp 00000000 00:00 0 \n";
+	static const struct unwinder_range expected[] = {
+		{0x1000, 0x5000}, {0x7000, 0x8000}, {0xb000, 0xc000}};
+	struct unwinder_range ranges[3];
+	struct procmaps maps;
+
+	(void)state;
+	assert_int_equal(procmaps_parse(strdup(text), &maps), 0);
+	assert_int_equal(procmaps_anonymous_code(&maps, ranges, 3), 3);
+	assert_memory_equal(ranges, expected, sizeof(expected));
+	assert_int_equal(procmaps_anonymous_code(&maps, ranges, 1), 1);
+	assert_memory_equal(ranges, expected, sizeof(*expected));
+	procmaps_deinit(&maps);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fields),
 		cmocka_unit_test(finds_by_address),
 		cmocka_unit_test(very_long_path),
+		cmocka_unit_test(anonymous_code),
 		cmocka_unit_test(refuses_garbage),
 		cmocka_unit_test(zombie_has_no_memory),
 		cmocka_unit_test(modules_of_self),
