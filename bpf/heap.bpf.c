@@ -44,7 +44,11 @@ struct {
 
 const volatile unsigned int cfg_thread_mask = 0;
 
+#ifdef WITHOUT_KERNEL_BTF
+#define bpf_session_is_return() 0
+#else
 extern bool bpf_session_is_return(void) __ksym __weak;
+#endif
 
 char LICENSE[] SEC("license") = "GPL";
 

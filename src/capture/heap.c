@@ -2,6 +2,7 @@
 #include "capture/heap.h"
 
 #include "bpf/heap.skel.h"
+#include "bpf/heap_nobtf.skel.h"
 #include "util/alloc.h"
 #include "util/cleanup.h"
 
@@ -75,6 +76,29 @@ static int take_event(void *context, void *data, size_t size)
 	return 0;
 }
 
+/*
+ * The object that names a function of the kernel can be loaded only where the kernel tells its
+ * types. The other one has the same maps and programs, so one skeleton fits both.
+ */
+static struct heap_bpf *open_skeleton(bool kernel_types)
+{
+	struct heap_bpf *skeleton;
+
+	if (kernel_types)
+		return heap_bpf__open();
+	skeleton = calloc(1, sizeof(*skeleton));
+	if (!skeleton)
+		return NULL;
+	if (!heap_bpf__create_skeleton(skeleton)) {
+		skeleton->skeleton->data =
+			(void *)heap_nobtf_bpf__elf_bytes(&skeleton->skeleton->data_sz);
+		if (!bpf_object__open_skeleton(skeleton->skeleton, NULL))
+			return skeleton;
+	}
+	heap_bpf__destroy(skeleton);
+	return NULL;
+}
+
 static int load(struct heap *heap, const struct ledger_sizes *sizes, struct unwinder *unwinder,
 		uint64_t now_ns)
 {
@@ -116,7 +140,7 @@ int heap_open(pid_t pid, enum probe_kind kind, const struct heap_probes *probes,
 	heap->pid = pid;
 	heap->kind = kind;
 	copy_probes(heap, probes);
-	heap->skeleton = heap_bpf__open();
+	heap->skeleton = open_skeleton(kind == PROBE_SESSION);
 	status = heap->skeleton ? load(heap, sizes, unwinder, now_ns) : -errno;
 	if (status) {
 		snprintf(error, size, "cannot load the heap programs: %s%s", strerror(-status),

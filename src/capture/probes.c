@@ -195,6 +195,9 @@ static bool kind_known(enum probe_kind kind)
 
 	if (kind == PROBE_PERF)
 		return pmu_number("type", "%d") >= 0;
+	/* A session's program asks the kernel which of the two it is called for. */
+	if (kind == PROBE_SESSION && access("/sys/kernel/btf/vmlinux", R_OK))
+		return false;
 	program = probe_load_empty(kind);
 	if (program < 0)
 		return false;

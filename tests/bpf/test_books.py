@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The heap book against the ledger that the target keeps itself: bytes and blocks, site by site."""
 
+import tempfile
 import time
 
 from batch import TOTALS, Batch, by_address, function_of
@@ -68,13 +69,35 @@ def books_equal_the_ledger_with_an_attach_in_the_middle():
                   f"{site['site']}: no more live than the target has")
 
 
+def books_need_no_kernel_types():
+    """As where the kernel was built without BTF: the heap is all there, the kernel side is not."""
+    with tempfile.TemporaryDirectory() as empty, Perception(wait=True) as service:
+        hidden = ("unshare", "-m", "sh", "-c",
+                  f'mount --bind {empty} /sys/kernel/btf && exec "$@"', "sh")
+        with Batch("-p", str(service.pid), "--level", "heap", "--top", "0", "--side", "user",
+                   prefix=hidden) as memtop:
+            check_equal(memtop.tick()["level"], "heap", "level")
+            service.go()
+            memtop.tick_where(lambda tick: tick["user"]["allocated_blocks"] > 30000,
+                              "the target allocates")
+            ledger = service.quiesce()
+            compare(memtop.tick_after(), ledger)
+        with Batch("-p", str(service.pid), "--level", "heap", prefix=hidden) as memtop:
+            check("BTF" in memtop.tick()["level_reason"], "why there is no kernel side")
+
+
 def leak_is_on_top_within_ten_seconds():
     with Perception() as service:
         with Batch("-p", str(service.pid), "--level", "heap", "--sort", "delta") as memtop:
             first = memtop.tick()
             tick = memtop.tick_where(
-                lambda t: t["sites"] and function_of(t["sites"][0]) == "jpeg_decode_frame" and
-                t["sites"][0]["verdict"] == "leaking", "jpeg_decode_frame is leaking, on top", 60)
+                lambda t: t["sites"] and function_of(t["sites"][0]) == "jpeg_decode_frame",
+                "jpeg_decode_frame is on top", 60)
+            check(tick["elapsed_s"] - first["elapsed_s"] <= 10,
+                  f"on top after {tick['elapsed_s']:.1f} s")
+            tick = memtop.tick_where(
+                lambda t: function_of(t["sites"][0]) == "jpeg_decode_frame" and
+                t["sites"][0]["verdict"] == "leaking", "it is called leaking", 60)
             check(tick["elapsed_s"] - first["elapsed_s"] <= 15,
                   f"judged after {tick['elapsed_s']:.1f} s")
             site = tick["sites"][0]
@@ -98,5 +121,5 @@ def fixed_service_is_steady_and_never_called_leaking():
 
 
 run([books_equal_the_ledger, books_equal_the_ledger_with_an_attach_in_the_middle,
-     leak_is_on_top_within_ten_seconds,
+     books_need_no_kernel_types, leak_is_on_top_within_ten_seconds,
      fixed_service_is_steady_and_never_called_leaking])

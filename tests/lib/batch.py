@@ -12,10 +12,10 @@ from target import MEMTOP
 
 
 class Batch:
-    """memtop -b --format json with further options."""
+    """memtop -b --format json with further options; `prefix` is a command that runs it."""
 
-    def __init__(self, *options, delay=0.5):
-        self.command = [MEMTOP, "-b", "--format", "json", "-d", str(delay), *options]
+    def __init__(self, *options, delay=0.5, prefix=()):
+        self.command = [*prefix, MEMTOP, "-b", "--format", "json", "-d", str(delay), *options]
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE,
