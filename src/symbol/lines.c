@@ -316,26 +316,39 @@ static size_t fill(Dwarf_Die *unit, uint64_t address, Dwarf_Die *chain, size_t c
 	return written;
 }
 
-size_t lines_find(struct lines *lines, uint64_t address, struct line_frame *ret, size_t cap)
+static size_t find_frames(struct lines *lines, uint64_t address, Dwarf_Die *unit,
+			  struct line_frame *ret, size_t cap)
 {
 	const struct range *unit_range, *function_range;
-	Dwarf_Die unit, function, chain[MAX_INLINED];
+	Dwarf_Die function, chain[MAX_INLINED];
 
-	if (!cap)
-		return 0;
 	if (!lines->indexed)
 		index_units(lines);
 	unit_range = ranges_find(&lines->units, address);
-	if (!unit_range || !dwarf_offdie(lines->dwarf, unit_range->die, &unit))
+	if (!unit_range || !dwarf_offdie(lines->dwarf, unit_range->die, unit))
 		return 0;
-	function_range = ranges_find(unit_functions(lines, &unit), address);
+	function_range = ranges_find(unit_functions(lines, unit), address);
 	if (!function_range || !dwarf_offdie(lines->dwarf, function_range->die, &function)) {
 		ret[0] = (struct line_frame){0};
-		line_of(&unit, address, &ret[0]);
+		line_of(unit, address, &ret[0]);
 		return ret[0].file ? 1 : 0;
 	}
-	return fill(&unit, address, chain,
-		    find_chain(lines, &function, address, chain, MAX_INLINED), ret, cap);
+	return fill(unit, address, chain, find_chain(lines, &function, address, chain, MAX_INLINED),
+		    ret, cap);
+}
+
+size_t lines_find(struct lines *lines, uint64_t address, struct line_frame *ret, size_t cap)
+{
+	Dwarf_Attribute attribute;
+	const char *folder = NULL;
+	Dwarf_Die unit;
+	size_t count = cap ? find_frames(lines, address, &unit, ret, cap) : 0;
+
+	if (count && dwarf_attr(&unit, DW_AT_comp_dir, &attribute))
+		folder = dwarf_formstring(&attribute);
+	for (size_t i = 0; i < count; i++)
+		ret[i].folder = folder;
+	return count;
 }
 
 struct lines *lines_new(Dwarf *dwarf, const atomic_bool *stop)

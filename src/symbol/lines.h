@@ -16,8 +16,9 @@ struct lines;
 
 /* One function that is being executed at the address. Strings are DWARF's own. */
 struct line_frame {
-	const char *name; /* mangled where it has a linkage name; NULL = none */
-	const char *file; /* NULL = not known */
+	const char *name;   /* mangled where it has a linkage name; NULL = none */
+	const char *file;   /* NULL = not known */
+	const char *folder; /* what a relative `file` is in; NULL = not known */
 	unsigned line;
 	bool inlined;
 	uint64_t entry; /* of the physical function (the last frame); 0 = not known */

@@ -278,6 +278,14 @@ static void name_function(struct names *names, uint64_t address, const struct li
 	ret->start = entry ? entry->start : frame->entry + bias;
 }
 
+/* Compilers name some files by their place in the folder that they ran in. */
+static char *file_of(const struct line_frame *frame)
+{
+	if (!frame->file || *frame->file == '/' || !frame->folder)
+		return copy(frame->file);
+	return xasprintf("%s/%s", frame->folder, frame->file);
+}
+
 static size_t find_lines(struct names *names, uint64_t address, struct name *ret, size_t cap)
 {
 	struct line_frame frames[RESOLVER_MAX_INLINED];
@@ -289,7 +297,7 @@ static size_t find_lines(struct names *names, uint64_t address, struct name *ret
 	image_dwarf(names->image, &bias);
 	count = lines_find(names->lines, address - bias, frames, cap);
 	for (size_t i = 0; i < count; i++) {
-		ret[i] = (struct name){.file = copy(frames[i].file),
+		ret[i] = (struct name){.file = file_of(&frames[i]),
 				       .line = frames[i].line,
 				       .inlined = frames[i].inlined};
 		if (frames[i].inlined) {

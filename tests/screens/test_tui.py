@@ -31,9 +31,10 @@ def leak_is_on_top(screen):
 
 def shows_header_graph_panes_and_leak():
     with Perception() as service, on_service(service) as terminal:
-        screen = terminal.wait(lambda s: leak_is_on_top(s) and braille(s), "leak on top, a graph")
+        screen = terminal.wait(lambda s: leak_is_on_top(s) and braille(s) and "of its CPU" in s,
+                               "leak on top, a graph, the cost")
         check(f"[{service.pid}]" in screen.splitlines()[0], "the header names the target")
-        for word in ("user", "kernel", "RSS", "limit", "of its CPU", "Δ attach▼"):
+        for word in ("user", "kernel", "RSS", "limit", "Δ attach▼"):
             check(word in screen, f"{word!r} on screen")
         foot = terminal.wait(lambda s: re.search(r"^ *(\d+) of (\d+) .* (\d+) sites? under \d",
                                                  s, re.M), "what is left out, counted")
