@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "capture/heap_level.h"
 
+#include "capture/clock.h"
 #include "capture/allocators.h"
 #include "capture/cgroup.h"
 #include "capture/loader_probe.h"
@@ -43,14 +44,6 @@ void heap_level_deinit(struct heap_level *level)
 	heap_level_leave(level);
 	cost_meter_free(level->cost);
 	level->cost = NULL;
-}
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
 }
 
 /* A power of two. */
@@ -362,30 +355,16 @@ static uint64_t hash_file(const char *path, uint64_t hash)
 	return hash;
 }
 
-/* Page faults of children that were waited for: grows when one was there and is gone. */
-static uint64_t faults_of_the_dead(pid_t pid)
-{
-	_cleanup_fclose_ FILE *file = NULL;
-	char path[64], line[1024] = "";
-	unsigned long faults = 0;
-	const char *fields;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	file = fopen(path, "re");
-	if (!file || !fgets(line, sizeof(line), file))
-		return 0;
-	fields = strrchr(line, ')');
-	if (!fields || sscanf(fields, ") %*c %*d %*d %*d %*d %*d %*u %*u %lu", &faults) != 1)
-		return 0;
-	return faults;
-}
-
 static void release_children(struct heap_level *level)
 {
-	uint64_t hash = faults_of_the_dead(level->pid) + 1469598103934665603u;
+	struct procstat stat = {0};
 	struct tids tids = {0};
 	char path[96];
+	uint64_t hash;
 
+	/* The faults grow when a child that no look has seen was there and is gone. */
+	procstat_read(level->pid, &stat);
+	hash = stat.reaped_faults + 1469598103934665603u;
 	list_threads(level->pid, &tids);
 	for (size_t i = 0; i < tids.count; i++) {
 		snprintf(path, sizeof(path), "/proc/%d/task/%d/children", level->pid, tids.data[i]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "capture/kernel.h"
 
+#include "capture/clock.h"
 #include "capture/kernel_facts.h"
 #include "capture/kernel_matching.h"
 #include "capture/procfs.h"
@@ -24,14 +25,6 @@ struct kernel_side {
 void kernel_side_default_sizes(struct ledger_sizes *ret)
 {
 	*ret = (struct ledger_sizes){.buckets = DEFAULT_BUCKETS, .sites = DEFAULT_SITES};
-}
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
 }
 
 static int open_book(struct kernel_side *side, const struct ledger_sizes *sizes, char *error,
@@ -135,9 +128,4 @@ void kernel_side_losses(const struct kernel_side *side, uint64_t losses[ABI_LOSS
 const char *kernel_side_doubt(const struct kernel_side *side)
 {
 	return *side->matching.reason ? side->matching.reason : NULL;
-}
-
-size_t kernel_side_unmatched_count(const struct kernel_side *side)
-{
-	return side->matching.unmatched.count;
 }

@@ -37,7 +37,4 @@ void kernel_side_losses(const struct kernel_side *side, uint64_t losses[ABI_LOSS
 /* Why it is not known which frees are seen; NULL if it is. Then every site counts as matched. */
 const char *kernel_side_doubt(const struct kernel_side *side);
 
-/* Caches and calls of kmalloc whose frees are not seen. */
-size_t kernel_side_unmatched_count(const struct kernel_side *side);
-
 #endif

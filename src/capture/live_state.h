@@ -6,6 +6,7 @@
 #ifndef MEMTOP_CAPTURE_LIVE_STATE_H
 #define MEMTOP_CAPTURE_LIVE_STATE_H
 
+#include "capture/clock.h"
 #include "capture/cgroup.h"
 #include "capture/heap_level.h"
 #include "capture/kernel.h"
@@ -60,14 +61,6 @@ struct live {
 	bool restart; /* that was given: the next read begins a generation */
 	bool ended;   /* the final snapshot was given */
 };
-
-static inline uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
-}
 
 __attribute__((format(printf, 2, 3))) void live_give_reason(struct live *live, const char *format,
 							    ...);

@@ -4,6 +4,7 @@ libcapture_a_SOURCES = \
 	src/capture/bpf_log.c src/capture/bpf_log.h \
 	src/capture/calibrate.c src/capture/calibrate.h \
 	src/capture/cgroup.c src/capture/cgroup.h \
+	src/capture/clock.h \
 	src/capture/cohorts.c src/capture/cohorts.h \
 	src/capture/cost.c src/capture/cost.h \
 	src/capture/elfimage.c src/capture/elfimage.h \

@@ -6,6 +6,7 @@
  */
 #include "capture/memory.h"
 
+#include "capture/clock.h"
 #include "capture/procfs.h"
 #include "capture/smaps.h"
 #include "util/alloc.h"
@@ -37,14 +38,6 @@ struct memory_reader {
 	uint64_t walk_ns;
 	unsigned walk_count;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 struct memory_reader *memory_open(pid_t pid)
 {
@@ -235,10 +228,10 @@ static void walk(struct memory_reader *reader, bool heap_is_watched)
 	if (reader->budget_ns <= 0 || (reader->smaps_fd < 0 && !start_walk(reader)))
 		return;
 	while (reader->budget_ns > 0 && reader->smaps_fd >= 0) {
-		uint64_t before = now_ns(), spent;
+		uint64_t before = monotonic_ns(), spent;
 		bool whole = read_piece(reader);
 
-		spent = now_ns() - before;
+		spent = monotonic_ns() - before;
 		reader->walk_ns += spent;
 		reader->budget_ns -= (int64_t)spent;
 		if (reader->budget_ns < -(int64_t)MAX_REMEMBERED_NS)

@@ -150,17 +150,6 @@ void probes_detach(int *links, size_t *link_count)
 		close(links[--*link_count]);
 }
 
-const char *probe_kind_name(enum probe_kind kind)
-{
-	static const char *const names[PROBE_KIND_COUNT] = {
-		[PROBE_SESSION] = "uprobe session",
-		[PROBE_MULTI] = "uprobe multi",
-		[PROBE_PERF] = "perf uprobe",
-	};
-
-	return kind < PROBE_KIND_COUNT ? names[kind] : "none";
-}
-
 int probe_load_empty(enum probe_kind kind)
 {
 	struct bpf_insn code[] = {

@@ -37,7 +37,6 @@ enum probe_kind probe_kind_best(void);
  * what is missing.
  */
 int probe_permission(char *error, size_t size);
-const char *probe_kind_name(enum probe_kind kind);
 
 /* How a program is to be loaded for a kind: sets its expected attach type. */
 int probe_prepare_program(struct bpf_program *program, enum probe_kind kind);

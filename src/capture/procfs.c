@@ -61,6 +61,7 @@ int procfs_read(pid_t pid, const char *name, char **ret, size_t *size)
 enum {
 	FIELD_FIRST = 4,
 	FIELD_FLAGS = 9,
+	FIELD_REAPED_FAULTS = 11,
 	FIELD_THREADS = 20,
 	FIELD_START_TIME = 22,
 	FIELD_START_CODE = 26,
@@ -94,6 +95,7 @@ int procstat_parse(const char *text, struct procstat *ret)
 		at = end;
 	}
 	ret->flags = (unsigned)fields[FIELD_FLAGS];
+	ret->reaped_faults = fields[FIELD_REAPED_FAULTS];
 	ret->threads = (unsigned)fields[FIELD_THREADS];
 	ret->start_time = fields[FIELD_START_TIME];
 	ret->start_code = fields[FIELD_START_CODE];

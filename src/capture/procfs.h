@@ -26,7 +26,8 @@ struct procstat {
 	char state;    /* R S D T t Z X ... */
 	unsigned flags;
 	unsigned threads;
-	uint64_t start_time; /* clock ticks after boot */
+	uint64_t reaped_faults; /* minor page faults of children that were waited for */
+	uint64_t start_time;	/* clock ticks after boot */
 	uint64_t start_code;
 	uint64_t start_stack;
 	uint64_t stack_pointer; /* 0 where the kernel does not tell */

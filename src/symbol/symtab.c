@@ -154,11 +154,6 @@ size_t symtab_count(const struct symtab *symtab)
 	return symtab->entries.count;
 }
 
-const struct symtab_entry *symtab_get(const struct symtab *symtab, size_t index)
-{
-	return &symtab->entries.data[index];
-}
-
 /* How many entries start at or before `address`. */
 static size_t count_up_to(const struct symtab *symtab, uint64_t address)
 {

@@ -37,7 +37,6 @@ bool symtab_add(struct symtab *symtab, const struct symtab_entry *entry);
 void symtab_sort(struct symtab *symtab, bool last_wins);
 
 size_t symtab_count(const struct symtab *symtab);
-const struct symtab_entry *symtab_get(const struct symtab *symtab, size_t index);
 /* What covers `address`, or NULL. */
 const struct symtab_entry *symtab_find(const struct symtab *symtab, uint64_t address);
 /* What starts at exactly `address`, or NULL. */
