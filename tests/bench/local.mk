@@ -5,9 +5,10 @@
 #   make bench-curves   how costs grow: doc/bench/*.svg
 #
 # The others are the parts that these consist of.
-bench_programs = tests/bench/pair_target tests/bench/bench_pair tests/bench/bench_watch \
+bench_programs = tests/bench/bench_pair tests/bench/bench_watch \
 	tests/bench/bench_tick tests/bench/bench_kernel tests/bench/bench_stacks
 EXTRA_PROGRAMS = $(bench_programs)
+check_PROGRAMS += tests/bench/pair_target
 CLEANFILES += $(bench_programs)
 BENCH_HEAP_LIBS = libunwind.a libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBDW_LIBS) \
 	$(LIBELF_LIBS) $(CAPSTONE_LIBS) -lpthread -lm
@@ -61,3 +62,24 @@ bench-stacks: tests/bench/bench_stacks tests/bench/stack_chain tests/bench/stack
 		tests/unwind/check_cfi
 	tests/bench/bench_stacks tests/bench/stack_chain tests/bench/stack_chain_fp
 	tests/unwind/check_cfi -c $(CHECK_CFI_PATHS)
+
+EXTRA_DIST += tests/bench/bench.py tests/bench/benchlib.py tests/bench/live.py \
+	tests/bench/peers.py tests/bench/compare
+BENCH_ENVIRONMENT = $(AM_TESTS_ENVIRONMENT) \
+	PYTHONPATH='$(abs_top_srcdir)/tests/lib:$(abs_top_srcdir)/tests/bench'; export PYTHONPATH;
+bench_needs = all $(bench_programs) tests/bench/stack_chain tests/bench/stack_chain_fp \
+	$(check_PROGRAMS) $(check_DATA)
+
+.PHONY: bench bench-peers
+bench: $(bench_needs)
+	$(BENCH_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/bench.py --output bench
+bench-peers: $(bench_needs)
+	$(BENCH_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/bench.py --peers \
+		--output bench-peers
+
+# Whether the cost that the screen shows is the true one. Apart from `make check`: it needs a machine
+# that does nothing else.
+EXTRA_DIST += tests/bench/check_cost.py
+.PHONY: check-cost
+check-cost: all tests/bench/bench_watch tests/bench/pair_target
+	$(BENCH_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/check_cost.py

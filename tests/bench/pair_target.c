@@ -8,6 +8,8 @@
  *     churn LIVE 0 PAIRS      frees a random one of LIVE blocks and takes another
  *     refill LIVE 0 PAIRS     frees those blocks and takes as many: a watcher has seen them all
  *     paths N 0 PAIRS         from N call paths in turn
+ *     mixed SPINS 0 PAIRS     with so many turns of an empty loop after each
+ *     keep N 0 1              takes a block from each of N call paths and keeps it
  *     threads N PATHS PAIRS   PAIRS in each of N threads, from PATHS call paths in turn
  *
  * The time is CPU time: of threads the mean, else that of the slice that is slower than only a
@@ -17,6 +19,7 @@
  */
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,11 +110,14 @@ __attribute__((noipa)) static void churn(unsigned pairs)
 	}
 }
 
+static bool keeping;
+
 __attribute__((noipa)) static void one_pair(void)
 {
 	void *volatile block = malloc(64);
 
-	free(block);
+	if (!keeping)
+		free(block);
 }
 
 /* A path is the sequence of the two calls that the bits of its number choose. */
@@ -135,6 +141,16 @@ static void follow_paths(unsigned levels, unsigned paths, unsigned pairs)
 		follow(levels, i % paths);
 }
 
+/* A pair and as much other work as a program does for one. */
+__attribute__((noipa)) static void mixed(unsigned spins, unsigned pairs)
+{
+	for (unsigned i = 0; i < pairs; i++) {
+		one_pair();
+		for (unsigned j = 0; j < spins; j++)
+			__asm__ volatile("" : : "r"(j) : "memory");
+	}
+}
+
 /* --- timing */
 
 struct request {
@@ -148,6 +164,8 @@ static void work(const struct request *request, unsigned pairs)
 		deep(request->a, pairs);
 	else if (!strcmp(request->shape, "churn"))
 		churn(pairs);
+	else if (!strcmp(request->shape, "mixed"))
+		mixed(request->a, pairs);
 	else
 		follow_paths(PATH_LEVELS, request->a, pairs);
 }
@@ -228,6 +246,13 @@ static int answer(const char *line)
 		return -1;
 	if (!strcmp(request.shape, "refill")) {
 		refill(request.a);
+		puts("0");
+		return 0;
+	}
+	if (!strcmp(request.shape, "keep")) {
+		keeping = true;
+		follow_paths(PATH_LEVELS, request.a, request.a);
+		keeping = false;
 		puts("0");
 		return 0;
 	}
