@@ -23,7 +23,7 @@ def storm():
     with running(built("tests/bench/pair_target"), "forever", stdin=subprocess.PIPE,
                  stdout=subprocess.PIPE, text=True) as target:
         tell(target, 1000)
-        with Batch("-p", str(target.pid), "--level", "auto", "--budget", "50", delay=3) as memtop:
+        with Batch("-p", str(target.pid), "--level", "auto", delay=3) as memtop:
             first = memtop.tick()
             check_equal(first["level"], "heap", f"level, {first['level_reason']}")
             text = LibcText(target.pid)
