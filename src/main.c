@@ -161,6 +161,7 @@ static int watch(const struct options *options, pid_t pid, pid_t launched)
 		.budget_percent = options->budget_percent,
 		.kernel = options->sides & 1u << SIDE_KERNEL,
 		.limit_bytes = options->limit_bytes,
+		.max_blocks = options->max_blocks,
 		.launched = launched,
 		.unwinder = table_unwinder_new(pid, options->unwind_bytes),
 	};

@@ -26,9 +26,26 @@ void heap_level_deinit(struct heap_level *level);
 
 /* What the tables' size depends on. */
 struct heap_level_target {
-	uint64_t rss_bytes;
+	uint64_t anon_bytes; /* resident: blocks are in there, and no code */
 	unsigned threads;
+	uint64_t max_blocks;	     /* asked for; 0 = by the above */
+	uint64_t other_tables_bytes; /* that memtop has already, without those of the unwinder */
 };
+
+/* Of which memtop's tables may take a part: what is left where its memory is charged. */
+struct heap_level_room {
+	uint64_t headroom_bytes; /* UINT64_MAX = no limit known */
+	uint64_t others_bytes;	 /* of all other tables */
+};
+
+/*
+ * Tables for a target. By its size: a block for each 64 bytes that it holds, and all tables
+ * together within a twentieth of the headroom. For a number of blocks that was asked for: within a
+ * quarter of it, else -ENOMEM with a line for the user in `error`.
+ */
+int heap_level_choose_sizes(const struct heap_level_target *target,
+			    const struct heap_level_room *room, struct ledger_sizes *ret,
+			    char *error, size_t size);
 
 /*
  * 0: entered. 1: the canary advises against it: the projected cost is over the budget; asked only

@@ -99,6 +99,21 @@ static const char *shown_reason(struct live *live)
 	return *live->shown_reason ? live->shown_reason : NULL;
 }
 
+/* All that memtop has the kernel keep for it. */
+static uint64_t tables_bytes(const struct live *live)
+{
+	struct unwinder_status unwind = {0};
+	uint64_t bytes = 0;
+
+	if (live->heap.heap)
+		bytes += ledger_bytes(&heap_ledger(live->heap.heap)->sizes);
+	if (live->kernel)
+		bytes += ledger_bytes(&kernel_side_ledger(live->kernel)->sizes);
+	if (live->options.unwinder)
+		live->options.unwinder->ops->status(live->options.unwinder, &unwind);
+	return bytes + unwind.bytes_reserved;
+}
+
 static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 {
 	struct charge_user user = {.limit_bytes = live->options.limit_bytes};
@@ -118,6 +133,7 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 	ret->level_reason = shown_reason(live);
 	if (live->heap.cost)
 		cost_meter_sample(live->heap.cost, live->heap.heap, now_ns, &ret->overhead);
+	ret->overhead.tables_bytes = tables_bytes(live);
 	add_walks(live, now_ns, &ret->overhead);
 	self_meter_sample(&live->self, now_ns, &ret->overhead);
 	collect_losses(live, ret->losses);

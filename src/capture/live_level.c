@@ -85,10 +85,13 @@ void live_leave_heap(struct live *live, const char *why)
 static int enter_heap(struct live *live, bool canary, char *error, size_t size)
 {
 	struct memory memory = {0};
-	struct heap_level_target target = {.threads = live->target.threads};
+	struct heap_level_target target = {.threads = live->target.threads,
+					   .max_blocks = live->options.max_blocks};
 
 	memory_read(live->memory, live->heap.heap != NULL, &memory);
-	target.rss_bytes = memory.rss_bytes;
+	target.anon_bytes = memory.anon_bytes;
+	if (live->kernel)
+		target.other_tables_bytes = ledger_bytes(&kernel_side_ledger(live->kernel)->sizes);
 	return heap_level_enter(&live->heap, &target, canary, error, size);
 }
 
@@ -134,7 +137,8 @@ int live_choose_level(struct live *live, char *error, size_t size)
 		return -EOPNOTSUPP;
 	}
 	status = enter_heap(live, automatic, error, size);
-	if (status && automatic) {
+	/* What was asked for by number is not left out without a word. */
+	if (status && automatic && !(status == -ENOMEM && live->options.max_blocks)) {
 		live_give_reason(live, "%s", error);
 		return 0;
 	}

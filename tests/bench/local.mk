@@ -83,3 +83,15 @@ EXTRA_DIST += tests/bench/check_cost.py
 .PHONY: check-cost
 check-cost: all tests/bench/bench_watch tests/bench/pair_target
 	$(BENCH_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/check_cost.py
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_tick
+TESTS += tests/unit/test_tick
+tests_unit_test_tick_SOURCES = tests/unit/test_tick.c tests/bench/fake_sites.c \
+	tests/bench/fake_sites.h
+tests_unit_test_tick_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_tick_LDFLAGS = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray \
+	-Wl,--wrap=strdup,--wrap=vasprintf
+tests_unit_test_tick_LDADD = libui.a libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS) \
+	$(CAPSTONE_LIBS) $(NCURSES_LIBS) $(CMOCKA_LIBS) -lpthread -lm
+endif

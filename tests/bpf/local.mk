@@ -38,5 +38,5 @@ dist_check_SCRIPTS += tests/bpf/test_life.py tests/bpf/test_errors.py
 TESTS += tests/bpf/test_life.py tests/bpf/test_errors.py
 
 # The budget.
-dist_check_SCRIPTS += tests/bpf/test_governor.py
-TESTS += tests/bpf/test_governor.py
+dist_check_SCRIPTS += tests/bpf/test_governor.py tests/bpf/test_max_blocks.py
+TESTS += tests/bpf/test_governor.py tests/bpf/test_max_blocks.py
