@@ -49,6 +49,7 @@ void heap_level_init(struct heap_level *level, pid_t pid, double budget_percent,
 void heap_level_deinit(struct heap_level *level)
 {
 	heap_level_leave(level);
+	forks_deinit(&level->forks);
 	cost_meter_free(level->cost);
 	level->cost = NULL;
 }
@@ -371,6 +372,9 @@ int heap_level_enter(struct heap_level *level, const struct heap_level_target *t
 	level->over_budget = 0;
 	if (status)
 		return status;
+	/* Before the first probe stands: a child has copies of it from then on. */
+	forks_deinit(&level->forks);
+	forks_init(&level->forks, level->pid);
 	if (!procfs_in_first_pid_namespace()) {
 		snprintf(
 			error, size,
@@ -407,38 +411,6 @@ bool heap_level_over_budget(struct heap_level *level, uint64_t now_ns, char *rea
 	return true;
 }
 
-/* Adds what a file holds to a hash (FNV-1a). */
-static uint64_t hash_file(const char *path, uint64_t hash)
-{
-	_cleanup_fclose_ FILE *file = fopen(path, "re");
-	int byte;
-
-	while (file && (byte = getc(file)) != EOF)
-		hash = (hash ^ byte) * 1099511628211u;
-	return hash;
-}
-
-static void release_children(struct heap_level *level)
-{
-	struct procstat stat = {0};
-	struct tids tids = {0};
-	char path[96];
-	uint64_t hash;
-
-	/* The faults grow when a child that no look has seen was there and is gone. */
-	procstat_read(level->pid, &stat);
-	hash = stat.reaped_faults + 1469598103934665603u;
-	list_threads(level->pid, &tids);
-	for (size_t i = 0; i < tids.count; i++) {
-		snprintf(path, sizeof(path), "/proc/%d/task/%d/children", level->pid, tids.data[i]);
-		hash = hash_file(path, hash);
-	}
-	vec_deinit(&tids);
-	if (hash != level->children)
-		heap_release_children(level->heap);
-	level->children = hash;
-}
-
 void heap_level_update(struct heap_level *level, const struct procmaps *maps)
 {
 	if (!level->heap)
@@ -446,7 +418,8 @@ void heap_level_update(struct heap_level *level, const struct procmaps *maps)
 	for (size_t i = 0; i < maps->count; i++)
 		if (!strcmp(maps->data[i].path, "[uprobes]"))
 			heap_set_trampoline(level->heap, maps->data[i].start);
-	release_children(level);
+	if (forks_look(&level->forks))
+		heap_release_children(level->heap);
 }
 
 void heap_level_losses(const struct heap_level *level, uint64_t losses[ABI_LOSS_COUNT])

@@ -7,6 +7,7 @@
 #define MEMTOP_CAPTURE_HEAP_LEVEL_H
 
 #include "capture/cost.h"
+#include "capture/forks.h"
 #include "capture/heap.h"
 #include "capture/procmaps.h"
 
@@ -17,7 +18,7 @@ struct heap_level {
 	struct heap *heap;	   /* NULL: not entered */
 	struct cost_meter *cost;   /* NULL until entered for the first time */
 	unsigned over_budget;	   /* looks, one after the other */
-	uint64_t children;	   /* tells whether the target has forked since the last look */
+	struct forks forks;
 };
 
 void heap_level_init(struct heap_level *level, pid_t pid, double budget_percent,

@@ -36,13 +36,27 @@ static void collect_losses(const struct live *live, uint64_t losses[ABI_LOSS_COU
 		kernel_side_losses(live->kernel, losses);
 }
 
+/*
+ * A new site's library may be as new, and it is named for ever by what is known at its birth. Where
+ * the target's linker tells of its changes and there are none, only code that is in no module is a
+ * reason to read the maps again.
+ */
+static bool modules_may_lack(struct live *live, uint64_t now_ns)
+{
+	const struct ledger *ledger = heap_ledger(live->heap.heap);
+
+	if (ledger_site_count(ledger) <= live->sites.seen[SIDE_USER])
+		return false;
+	return heap_wait_fd(live->heap.heap) < 0 ||
+	       heap_module_changes(live->heap.heap) != ledger->control->module_changes ||
+	       sites_meet_unknown_code(&live->sites, ledger, live->mapped, now_ns);
+}
+
 static void read_sites(struct live *live, uint64_t now_ns)
 {
 	struct sites_describe describe;
 
-	/* A new site's library may be as new: named for ever by what is known at its birth. */
-	if (live->heap.heap && !live->let_go && !live->execed &&
-	    ledger_site_count(heap_ledger(live->heap.heap)) > live->sites.seen[SIDE_USER])
+	if (live->heap.heap && !live->let_go && !live->execed && modules_may_lack(live, now_ns))
 		live_update_modules(live, now_ns);
 	modules_follow(live->modules, live->mapped);
 	if (live->heap.heap)
