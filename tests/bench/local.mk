@@ -2,7 +2,7 @@
 #
 #   make bench          every target of speed in one table, with bench.json beside it
 #   make bench-peers    the same target under other tools
-#   make bench-curves   how costs grow: doc/bench/*.svg
+#   make bench-curves   how costs grow: doc/cost.svg, drawn of doc/cost.json
 #
 # The others are the parts that these consist of.
 bench_programs = tests/bench/bench_pair tests/bench/bench_watch \
@@ -64,7 +64,7 @@ bench-stacks: tests/bench/bench_stacks tests/bench/stack_chain tests/bench/stack
 	tests/unwind/check_cfi -c $(CHECK_CFI_PATHS)
 
 EXTRA_DIST += tests/bench/bench.py tests/bench/benchlib.py tests/bench/live.py \
-	tests/bench/peers.py tests/bench/compare
+	tests/bench/peers.py tests/bench/curves.py tests/bench/compare
 BENCH_ENVIRONMENT = $(AM_TESTS_ENVIRONMENT) \
 	PYTHONPATH='$(abs_top_srcdir)/tests/lib:$(abs_top_srcdir)/tests/bench'; export PYTHONPATH;
 bench_needs = all $(bench_programs) tests/bench/stack_chain tests/bench/stack_chain_fp \
@@ -76,6 +76,16 @@ bench: $(bench_needs)
 bench-peers: $(bench_needs)
 	$(BENCH_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/bench.py --peers \
 		--output bench-peers
+
+# Into the sources: they are shown in README.md.
+EXTRA_DIST += doc/cost.svg doc/cost.json
+.PHONY: bench-curves draw-curves
+bench-curves: tests/bench/bench_pair tests/bench/pair_target
+	$(MKDIR_P) $(top_srcdir)/doc
+	$(BENCH_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/curves.py $(top_srcdir)/doc/cost
+draw-curves:
+	$(BENCH_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/curves.py --draw \
+		$(top_srcdir)/doc/cost
 
 # Whether the cost that the screen shows is the true one. Apart from `make check`: it needs a machine
 # that does nothing else.
