@@ -12,7 +12,7 @@
 
 /* A call leaves its return address in the link register, with a signature in the bits above. */
 #define ENTRY_CFA(sp)	  (sp)
-#define RETURN_SLOT(sp)	  (sp)
+#define ENTRY_SP(cfa)	  (cfa)
 #define RETURN_STRIP(pc)  ((pc) & ((1ull << UNWIND_CACHE_ADDRESS_BITS) - 1))
 #define FP_CHAIN_TRUSTED  1
 #define RULE_FP_LOST	  UNWIND_ARM64_FP_LOST

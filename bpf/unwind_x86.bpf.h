@@ -9,7 +9,7 @@
 
 /* A call left its return address in the word below. */
 #define ENTRY_CFA(sp)	  ((sp) + 8)
-#define RETURN_SLOT(sp)	  (sp)
+#define ENTRY_SP(cfa)	  ((cfa)-8)
 #define RETURN_STRIP(pc)  (pc)
 #define FP_CHAIN_TRUSTED  0
 #define RULE_FP_LOST	  UNWIND_X86_FP_LOST

@@ -81,6 +81,14 @@ clean-stack-targets:
 	rm -rf $(stack_targets)
 .PHONY: clean-stack-targets
 
+# Stacks on which return probes are pending.
+check_PROGRAMS += tests/unwind/nested_target
+tests_unwind_nested_target_SOURCES = tests/unwind/nested_target.c
+tests_unwind_nested_target_CFLAGS = -O2 -g -fomit-frame-pointer -fno-builtin -fno-sanitize=all
+tests_unwind_nested_target_LDFLAGS = -rdynamic -fno-sanitize=all
+dist_check_SCRIPTS += tests/unwind/test_trampolines.py
+TESTS += tests/unwind/test_trampolines.py
+
 # Damaged input, with the sanitizers on whatever the rest is built with.
 check_PROGRAMS += tests/fuzz/fuzz_cfi
 tests_fuzz_fuzz_cfi_SOURCES = tests/fuzz/fuzz_cfi.c src/unwind/cfi.c src/unwind/elf_frames.c \
