@@ -227,7 +227,7 @@ static __always_inline int word_read(struct abi_thread *thread, u32 index, u64 a
  * The return address of the function that was entered at `sp`, where `pc` is what its frame has now
  * and starts a page: if that is the trampoline of return probes, the address that they replaced, 0
  * where that is not known. As long as nobody knows where the trampoline is, any such address
- * outside of the mappings may be it; an address that is not called back for stays in doubt, and no
+ * outside of the mappings may be it; one that no call in flight explains stays in doubt and is no
  * frame.
  */
 __noinline u64 trampoline_resolve(u32 index, u64 sp, u64 pc)
@@ -343,6 +343,8 @@ __noinline int unwind_step(u32 index, u64 rule)
 		return UNWIND_TRUNCATED_NO_ROW;
 	if (rule & RULE_PENDING)
 		return UNWIND_TRUNCATED_PENDING;
+	if (unwind_rule_type(rule) == UNWIND_NONE && is_signal_return(thread->walk.pc))
+		rule = SIGNAL_RULE;
 	switch (unwind_rule_type(rule)) {
 	case UNWIND_END:
 		return STEP_COMPLETE;

@@ -47,4 +47,8 @@ static __always_inline int is_return_address(u64 pc)
 	return code >> 26 == 0x25 || (code & 0xfefff000) == 0xd63f0000;
 }
 
+/* The kernel leaves a frame record for the interrupted code: the chain of them goes on there. */
+#define SIGNAL_RULE	     UNWIND_UNSUPPORTED
+#define is_signal_return(pc) 0
+
 #endif

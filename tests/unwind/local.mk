@@ -89,6 +89,20 @@ tests_unwind_nested_target_LDFLAGS = -rdynamic -fno-sanitize=all
 dist_check_SCRIPTS += tests/unwind/test_trampolines.py
 TESTS += tests/unwind/test_trampolines.py
 
+# Stacks of programs with another C library, which has no frame information.
+MUSL_GCC = musl-gcc
+musl_targets = tests/unwind/musl_dynamic tests/unwind/musl_static
+musl_build = $(AM_V_CC)$(MKDIR_P) $(@D) && $(MUSL_GCC) -O2 -g -fomit-frame-pointer
+tests/unwind/musl_dynamic: $(top_srcdir)/tests/unwind/musl_target.c
+	$(musl_build) -pie -fPIE $(top_srcdir)/tests/unwind/musl_target.c -o $@
+tests/unwind/musl_static: $(top_srcdir)/tests/unwind/musl_target.c
+	$(musl_build) -static $(top_srcdir)/tests/unwind/musl_target.c -o $@
+check_DATA += $(musl_targets)
+CLEANFILES += $(musl_targets)
+dist_check_SCRIPTS += tests/unwind/test_musl.py
+TESTS += tests/unwind/test_musl.py
+EXTRA_DIST += tests/unwind/musl_target.c
+
 # Damaged input, with the sanitizers on whatever the rest is built with.
 check_PROGRAMS += tests/fuzz/fuzz_cfi
 tests_fuzz_fuzz_cfi_SOURCES = tests/fuzz/fuzz_cfi.c src/unwind/cfi.c src/unwind/elf_frames.c \
