@@ -5,9 +5,9 @@
  * main thread and on another, in handlers of traps on the same stack and on another one, and in a
  * function that the C library calls.
  *
- * It does all once and says for each allocation where its stack leads, "in ADDRESS..." if the C
- * library calls one of the functions, "out ADDRESS..." if not; then "ready"; and again for each
- * line of input, then "done".
+ * It does all once and says for each allocation where its stack leads, "out ADDRESS...", or if it
+ * is the C library that calls one of the functions "in ADDRESS...", without the library's frames;
+ * then "ready"; and again for each line of input, then "done".
  */
 #define _GNU_SOURCE
 #include <alloca.h>
