@@ -105,7 +105,7 @@ class Symbols:
     def covering(self, address):
         """(start, names) of those that cover an address."""
         return [(start, names) for start, end, names in self.functions
-                if start <= address < end or start == end == address]
+                if start <= address < end]
 
 
     def starting(self, address):
