@@ -392,6 +392,12 @@ const struct symtab_entry *image_symbol_at(const struct image *image, uint64_t a
 	return symtab_at(image->symtab, address);
 }
 
+const struct symtab_entry *image_symbol_named(const struct image *image, uint64_t address,
+					      const char *name)
+{
+	return symtab_named(image->symtab, address, name);
+}
+
 Dwarf *image_dwarf(const struct image *image, uint64_t *ret_bias)
 {
 	*ret_bias = image->dwarf_bias;

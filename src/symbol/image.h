@@ -35,6 +35,9 @@ void image_deepen(struct image *image, const struct debug_finder *finder);
 const struct symtab_entry *image_symbol(const struct image *image, uint64_t address);
 /* Symbol that starts at it. */
 const struct symtab_entry *image_symbol_at(const struct image *image, uint64_t address);
+/* Symbol of this name that starts at it. */
+const struct symtab_entry *image_symbol_named(const struct image *image, uint64_t address,
+					      const char *name);
 /* DWARF and what to subtract from the file's addresses for it; NULL before image_deepen(), or if
  * there is none. */
 Dwarf *image_dwarf(const struct image *image, uint64_t *ret_bias);

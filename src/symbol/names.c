@@ -250,7 +250,8 @@ static bool is_reserved(const char *name)
 /*
  * DWARF's name is what the source says, but the symbol table's is better where DWARF has only one
  * of the C library's inner names ("__libc_malloc" for malloc), or only the last part of a C++ name
- * (a function of an anonymous namespace has no linkage name).
+ * (a function of an anonymous namespace has no linkage name). Of several public names the one is
+ * meant that DWARF's is the inner form of ("ldexp" for "__ldexp", not scalbn).
  */
 static bool symbol_is_better(const char *symbol, const char *name)
 {
@@ -264,6 +265,16 @@ static bool symbol_is_better(const char *symbol, const char *name)
 	return strstr(whole, name) != NULL;
 }
 
+static const char *public_name(const struct names *names, const struct symtab_entry *entry,
+			       const char *name)
+{
+	const struct symtab_entry *same = NULL;
+
+	if (name && is_reserved(name))
+		same = image_symbol_named(names->image, entry->start, name + strspn(name, "_"));
+	return same ? same->name : entry->name;
+}
+
 /* The function that the address is in physically. */
 static void name_function(struct names *names, uint64_t address, const struct line_frame *frame,
 			  uint64_t bias, struct name *ret)
@@ -272,10 +283,10 @@ static void name_function(struct names *names, uint64_t address, const struct li
 	const char *name = frame->name;
 
 	if (entry &&
-	    (!name || (entry->start == frame->entry + bias && symbol_is_better(entry->name, name))))
-		name = entry->name;
+	    (!name || (entry->start == frame->start + bias && symbol_is_better(entry->name, name))))
+		name = public_name(names, entry, name);
 	ret->symbol = name ? demangle(name) : NULL;
-	ret->start = entry ? entry->start : frame->entry + bias;
+	ret->start = entry ? entry->start : frame->start + bias;
 }
 
 /* Compilers name some files by their place in the folder that they ran in. */
