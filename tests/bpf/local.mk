@@ -36,3 +36,7 @@ tests/targets/life_library.so: tests/targets/life_library.c
 	$(AM_V_CC)$(MKDIR_P) $(@D) && $(CC) $(CFLAGS) -fPIC -shared -o $@ $<
 dist_check_SCRIPTS += tests/bpf/test_life.py tests/bpf/test_errors.py
 TESTS += tests/bpf/test_life.py tests/bpf/test_errors.py
+
+# The budget.
+dist_check_SCRIPTS += tests/bpf/test_governor.py
+TESTS += tests/bpf/test_governor.py
