@@ -22,6 +22,8 @@
 #define CANARY_MS 150
 /* For tables before the probes are placed: enough for all of most programs. */
 #define COMPILE_MS 200
+/* For those of a target that is held meanwhile: nothing of it is missed. */
+#define COMPILE_HELD_MS 20000
 /* A program that has just begun maps its libraries within so long. */
 #define YOUNG_MS      2000
 #define YOUNG_LOOK_MS 5
@@ -196,7 +198,7 @@ static int ask_canary(struct heap_level *level, char *error, size_t size)
 	double projected = 0;
 	int status;
 
-	if (isnan(level->budget_percent))
+	if (isnan(level->budget_percent) || level->held)
 		return 0;
 	status = project_cost(level, &projected);
 	if (status || projected <= level->budget_percent)
@@ -274,7 +276,10 @@ static int enter(struct heap_level *level, const struct probe_points *points,
 		status = ask_canary(level, error, size);
 	/* What is not compiled by then comes while the target runs. */
 	if (!status && level->unwinder)
-		level->unwinder->ops->work(level->unwinder, COMPILE_MS);
+		level->unwinder->ops->work(level->unwinder,
+					   level->held ? COMPILE_HELD_MS : COMPILE_MS);
+	if (!status && level->held)
+		heap_expect_module_change(level->heap);
 	if (!status) {
 		heap_level_reclaim(level); /* of threads that only the canary saw */
 		status = heap_attach(level->heap);

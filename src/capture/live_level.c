@@ -99,6 +99,7 @@ static void new_generation(struct live *live, uint64_t now_ns)
 	memset(live->heap_losses, 0, sizeof(live->heap_losses));
 	live->before_attach_frees = 0;
 	live->generation++;
+	live->from_start = false;
 	live->attached_ns = now_ns;
 	*live->reason = '\0';
 }

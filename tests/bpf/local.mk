@@ -34,6 +34,8 @@ check_DATA += tests/targets/life_library.so
 CLEANFILES += tests/targets/life_library.so
 tests/targets/life_library.so: tests/targets/life_library.c
 	$(AM_V_CC)$(MKDIR_P) $(@D) && $(CC) $(CFLAGS) -fPIC -shared -o $@ $<
+dist_check_SCRIPTS += tests/bpf/test_gate.py tests/bpf/test_launch.py
+TESTS += tests/bpf/test_gate.py tests/bpf/test_launch.py
 dist_check_SCRIPTS += tests/bpf/test_life.py tests/bpf/test_errors.py
 TESTS += tests/bpf/test_life.py tests/bpf/test_errors.py
 
