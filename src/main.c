@@ -216,10 +216,6 @@ static int run(const struct options *options)
 
 	if (code)
 		return code;
-	if (options->level == LEVEL_PAGES) {
-		log_error("level pages is not supported by this version; use heap, rss or auto");
-		return EXITS_NOT_PERMITTED;
-	}
 	if (options->command) {
 		code = launch(options, &launched);
 		if (code || !launched)
