@@ -236,10 +236,6 @@ static int run(const struct options *options)
 
 	if (code)
 		return code;
-	if (options->level == LEVEL_PAGES) {
-		log_error("level pages is not supported by this version; use heap, rss or auto");
-		return options->command ? EXITS_LAUNCH_FAILED : EXITS_NOT_PERMITTED;
-	}
 	if (options->command)
 		return run_command(options);
 	code = find_target(options, &pid);

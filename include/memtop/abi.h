@@ -53,6 +53,8 @@ enum abi_kind {
 	ABI_KIND_VMALLOC = 66,
 	ABI_KIND_PERCPU = 67,
 	ABI_KIND_PAGE_FAULT = 96,
+	ABI_KIND_POPULATED = 97,     /* resident pages that no fault was seen for */
+	ABI_KIND_BEFORE_ATTACH = 98, /* pages that were resident at the attach */
 };
 
 /* Why an event could not be accounted for; each is a row of core/losses.c. */

@@ -53,6 +53,8 @@ void export_site_text(const struct picture *picture, struct resolver *resolver,
 			first = false;
 		}
 	}
+	if (first)
+		append(&ret, &size, stackless_name(site->info->kind));
 	append(&ret, &size, " ");
 	append(&ret, &size, verdict_token(site->judgment.verdict));
 	if (site->info->object) {

@@ -42,3 +42,11 @@ TESTS += tests/bpf/test_life.py tests/bpf/test_errors.py
 # The budget.
 dist_check_SCRIPTS += tests/bpf/test_governor.py
 TESTS += tests/bpf/test_governor.py
+# The pages level.
+check_PROGRAMS += tests/targets/pages_holder
+tests_targets_pages_holder_SOURCES = tests/targets/pages_holder.c
+tests_targets_pages_holder_CFLAGS = $(AM_CFLAGS) -fno-sanitize=all -g -O2 -fomit-frame-pointer
+tests_targets_pages_holder_LDFLAGS = -fno-sanitize=all
+tests_targets_pages_holder_LDADD = -lpthread
+dist_check_SCRIPTS += tests/bpf/test_pages.py
+TESTS += tests/bpf/test_pages.py

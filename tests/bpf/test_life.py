@@ -196,7 +196,7 @@ def a_storm_is_not_entered():
         target.send_signal(signal.SIGUSR1)
         with Batch("-p", str(target.pid)) as memtop:
             tick = memtop.tick()
-            check_equal(tick["level"], "rss", "level")
+            check_equal(tick["level"], "pages", "level")
             check("over the budget of 10%" in tick["level_reason"], tick["level_reason"])
             check(not probes_stand(target.pid), "no probes")
         for words in (("--budget", "none"), ("--level", "heap")):
