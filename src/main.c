@@ -8,12 +8,15 @@
 #include "app.h"
 #include "capture/launch.h"
 #include "capture/live.h"
+#include "capture/probes.h"
+#include "capture/site_report.h"
 #include "capture/target.h"
 #include "check.h"
 #include "exits.h"
 #include "options.h"
 #include "output.h"
 #include "signals.h"
+#include "symbol/demangle.h"
 #include "symbol/symbol.h"
 #include "unwind/unwinder.h"
 #include "util/log.h"
@@ -153,6 +156,32 @@ static void go_first(void)
 	fclose(file);
 }
 
+static struct allocators_options allocators_of(const struct options *options)
+{
+	return (struct allocators_options){
+		.prefixes = options->prefixes,
+		.prefix_count = options->prefix_count,
+		.functions = options->functions,
+		.function_count = options->function_count,
+		.demangle = demangle,
+		.no_return_probes = options->no_return_probes,
+	};
+}
+
+/* What the machine allows, and what would be probed: in the process named, else in memtop. */
+static void check(const struct options *options)
+{
+	const struct allocators_options allocators = allocators_of(options);
+	char error[ERROR_SIZE];
+
+	check_machine(stdout);
+	putchar('\n');
+	if (probe_permission(error, sizeof(error)))
+		printf("%s\n", error);
+	else
+		site_report(stdout, options->pid ? options->pid : getpid(), &allocators);
+}
+
 static int watch(const struct options *options, pid_t pid, pid_t launched)
 {
 	const struct live_options live = {
@@ -162,6 +191,7 @@ static int watch(const struct options *options, pid_t pid, pid_t launched)
 		.kernel = options->sides & 1u << SIDE_KERNEL,
 		.limit_bytes = options->limit_bytes,
 		.launched = launched,
+		.allocators = allocators_of(options),
 		.unwinder = table_unwinder_new(pid, options->unwind_bytes),
 	};
 	struct app_config config = {.options = options, .report = stderr, .launched = launched};
@@ -262,7 +292,7 @@ int main(int argc, char **argv)
 		puts(PACKAGE_STRING);
 		return written(stdout);
 	case ACTION_CHECK:
-		check_machine(stdout);
+		check(&options);
 		return written(stdout);
 	case ACTION_COMPLETION:
 		options_write_completion(stdout);
