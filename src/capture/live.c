@@ -300,6 +300,9 @@ int live_open(const struct live_options *options, struct source **ret, char *err
 	pthread_mutex_init(&live->lock, NULL);
 	sites_init(&live->sites);
 	heap_level_init(&live->heap, options->pid, options->budget_percent, options->unwinder);
+	live->heap.options = options->allocators;
+	/* A command may begin as another program. */
+	live->heap.options.functions_may_miss = options->launched != 0;
 	live->mapped = modules_new();
 	live->modules = modules_new();
 	status = open_target(live, error, size);
