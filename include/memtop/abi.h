@@ -238,6 +238,7 @@ struct abi_counters {
 	__mt_u64 threads; /* slots of the table of threads that were taken */
 	__mt_u64 sites;
 	__mt_u64 module_changes; /* how often the target's linker said that it changes mappings */
+	__mt_u64 overflowed;	 /* blocks that are not near their home in the table, now */
 };
 
 _Static_assert(sizeof(struct abi_totals) == 32, "abi");

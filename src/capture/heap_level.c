@@ -58,9 +58,13 @@ static unsigned round_up(uint64_t number, unsigned least, unsigned most)
 	return rounded;
 }
 
+/* Interpreters have ten thousands of call stacks. */
+#define MOST_SITES  65536
+#define LEAST_SITES 8192
+
 /*
  * Tables for a target of this size: a block for each 64 bytes that it holds, and never more than a
- * twentieth of the room that is left where memtop's own memory is charged.
+ * twentieth of the room that is left where memtop's own memory is charged; of that, half for sites.
  */
 static void choose_sizes(const struct heap_level_target *target, struct ledger_sizes *ret)
 {
@@ -72,7 +76,9 @@ static void choose_sizes(const struct heap_level_target *target, struct ledger_s
 	    charge.source != LIMIT_NONE)
 		budget = charge.headroom_bytes / 20;
 	charge_close(own);
-	ret->sites = 16384;
+	*ret = (struct ledger_sizes){.sites = MOST_SITES};
+	while (ledger_bytes(ret) > budget / 2 && ret->sites > LEAST_SITES)
+		ret->sites /= 2;
 	ret->threads = round_up(target->threads * 4ull, LEAST_THREADS, 8192);
 	ret->buckets = round_up(target->rss_bytes / 64 / ABI_BLOCKS_PER_BUCKET, 1u << 18, 1u << 21);
 	while (ledger_bytes(ret) > budget && ret->buckets > 1u << 12)
