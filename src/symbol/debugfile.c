@@ -84,13 +84,13 @@ static int accept_file(int fd, const struct wanted *wanted)
 	return -ENOENT;
 }
 
-static int open_own(const char *path)
+/* As the target sees it, then as memtop does. */
+static int open_either(const struct debug_finder *finder, const char *path,
+		       const struct wanted *wanted)
 {
-	struct stat found;
+	int fd = accept_file(targetfs_open_path(finder->fs, path), wanted);
 
-	if (stat(path, &found) || !S_ISREG(found.st_mode))
-		return -ENOENT;
-	return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	return fd < 0 ? accept_file(targetfs_open_own(path), wanted) : fd;
 }
 
 /* `path` under --debug-dir, then under each system directory: the target's and memtop's own. */
@@ -102,13 +102,11 @@ static int find_under_dirs(const struct debug_finder *finder, const char *path,
 
 	if (finder->debug_dir) {
 		snprintf(whole, sizeof(whole), "%s/%s", finder->debug_dir, path);
-		fd = accept_file(open_own(whole), wanted);
+		fd = accept_file(targetfs_open_own(whole), wanted);
 	}
 	for (size_t i = 0; fd < 0 && i < sizeof(system_dirs) / sizeof(*system_dirs); i++) {
 		snprintf(whole, sizeof(whole), "%s/%s", system_dirs[i], path);
-		fd = accept_file(targetfs_open_path(finder->fs, whole), wanted);
-		if (fd < 0)
-			fd = accept_file(open_own(whole), wanted);
+		fd = open_either(finder, whole, wanted);
 	}
 	return fd;
 }
@@ -143,7 +141,7 @@ static int find_by_link(const struct debug_finder *finder, const char *link,
 	for (size_t i = 0; slash && fd < 0 && i < sizeof(below) / sizeof(*below); i++) {
 		snprintf(path, sizeof(path), "%.*s/%s%s", length, finder->path, below[i], link);
 		if (strcmp(path, finder->path))
-			fd = accept_file(targetfs_open_path(finder->fs, path), wanted);
+			fd = open_either(finder, path, wanted);
 	}
 	if (fd >= 0)
 		return fd;

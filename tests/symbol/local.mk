@@ -6,7 +6,7 @@ SYMBOL_LIBS = libsymbol.a libcapture.a libcore.a libutil.a $(LIBDW_LIBS) $(LIBEL
 	$(LIBLZMA_LIBS) -liberty -lpthread -lm
 tests_symbol_symbolize_LDADD = $(SYMBOL_LIBS) $(JANSSON_LIBS)
 SYMBOL_TESTS = tests/symbol/test_fetch.py tests/symbol/test_names.py \
-	tests/symbol/test_oracle.py
+	tests/symbol/test_oracle.py tests/symbol/test_places.py
 dist_check_SCRIPTS += $(SYMBOL_TESTS)
 TESTS += $(SYMBOL_TESTS)
 EXTRA_DIST += tests/lib/oracle.py tests/lib/symbolizer.py
