@@ -150,8 +150,10 @@ static int live_read(struct source *source, uint64_t now_ns, struct snapshot *re
 	if (live->restart)
 		now_ns = live_restart(live, now_ns);
 	live_notice_exec(live);
-	if (live->let_go && !live->execed)
+	if (live->let_go && !live->execed) {
 		live_close_book(live, now_ns);
+		live_step_down(live);
+	}
 	fill(live, now_ns, ret);
 	if (live->let_go)
 		live_close_book(live, now_ns);

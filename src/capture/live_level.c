@@ -89,16 +89,6 @@ void live_leave_heap(struct live *live, const char *why)
 	live->level = LEVEL_RSS;
 }
 
-static int enter_heap(struct live *live, bool canary, char *error, size_t size)
-{
-	struct memory memory = {0};
-	struct heap_level_target target = {.threads = live->target.threads};
-
-	memory_read(live->memory, live->heap.heap != NULL, &memory);
-	target.rss_bytes = memory.rss_bytes;
-	return heap_level_enter(&live->heap, &target, canary, error, size);
-}
-
 /* Pages and heap blocks are the same memory: never both. */
 static int enter_pages(struct live *live, char *error, size_t size)
 {
@@ -108,6 +98,26 @@ static int enter_pages(struct live *live, char *error, size_t size)
 	if (!status)
 		live->level = LEVEL_PAGES;
 	return status;
+}
+
+void live_step_down(struct live *live)
+{
+	char error[REASON_SIZE];
+
+	if (live->options.level != LEVEL_AUTO || live->heap.heap || live->pages)
+		return;
+	if (!enter_pages(live, error, sizeof(error)))
+		sites_end_side(&live->sites, SIDE_USER);
+}
+
+static int enter_heap(struct live *live, bool canary, char *error, size_t size)
+{
+	struct memory memory = {0};
+	struct heap_level_target target = {.threads = live->target.threads};
+
+	memory_read(live->memory, live->heap.heap != NULL, &memory);
+	target.rss_bytes = memory.rss_bytes;
+	return heap_level_enter(&live->heap, &target, canary, error, size);
 }
 
 static void leave_pages(struct live *live)

@@ -76,6 +76,8 @@ int live_update_modules(struct live *live, uint64_t now_ns);
 void live_let_go(struct live *live);
 void live_close_book(struct live *live, uint64_t now_ns);
 void live_leave_heap(struct live *live, const char *why);
+/* After the heap was left because of its cost: on at pages, the heap's rows stay as they are. */
+void live_step_down(struct live *live);
 /* If it cannot be had: why, in `no_kernel`. */
 void live_open_kernel(struct live *live);
 /* Enters the level asked for, or under `auto` the highest that can be had. 0, -errno and why. */

@@ -52,7 +52,13 @@ def rows(tick):
 
 
 def off(tick):
-    """By how much the rows miss RSS, of it."""
+    """By how much the rows miss RSS, of it. The bar's parts are all of it, if they are known."""
+    parts = tick["accounting"]
+    if parts["file_bytes"] is not None:
+        names = ("heap_live_bytes", "slack_or_before_attach_bytes", "anon_maps_bytes",
+                 "stacks_bytes", "file_bytes", "shmem_bytes", "unexplained_bytes")
+        check_equal(sum(parts[name] for name in names), tick["rss"]["bytes"], f"parts {parts}")
+        check_equal(parts["heap_live_bytes"], 0, "blocks are not told at this level")
     return abs(total(tick) - tick["rss"]["bytes"]) / tick["rss"]["bytes"]
 
 
@@ -191,6 +197,7 @@ def perception_service_adds_up():
         top = max(grown["sites"], key=lambda site: site["delta_bytes"])
         names = [frame["symbol"] for frame in top["frames"]]
         check("jpeg_decode_frame" in names, f"the leak on top: {names}; {rows(grown)}")
+        check(grown["accounting"]["explained_percent"] > 50, f"{grown['accounting']}")
 
 
 def a_short_life_ends_well():
