@@ -122,6 +122,7 @@ struct site_info {
 struct site_sample {
 	const struct site_info *info;
 	struct totals totals;
+	bool ended; /* its book is closed: the totals stand, and are in no sum of its side */
 };
 
 /* One cohort row: blocks born in [from, to). */
@@ -141,7 +142,8 @@ struct snapshot {
 	uint64_t time_unix_ns;
 	uint64_t attached_ns; /* when this source began to watch */
 	unsigned generation;
-	bool final; /* last of its generation */
+	bool final;	 /* last of its generation */
+	bool from_start; /* the heap is watched since before the program's first instruction */
 	struct target_state target;
 	enum level level;
 	const char *level_reason; /* NULL = as asked */

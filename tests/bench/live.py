@@ -273,10 +273,10 @@ def overhead_once(target, spins, pairs):
     return without, watched, median(said)
 
 
-OVERHEADS = ((4000, 300000), (25000, 110000), (120000, 30000))  # spins, pairs: 1.5 s each
+OVERHEADS = ((4000, 240000), (25000, 80000), (120000, 22000))  # spins, pairs: 1 s each
 
 
-def overhead_figures(rounds=5):
+def overhead_figures(rounds=4):
     """(spins, truth, said) for each load, in percent of the target's CPU time. The truth is by the
     least disturbed rounds: other load makes the target slower, never faster."""
     result = []
