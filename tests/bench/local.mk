@@ -7,9 +7,8 @@
 # The others are the parts that these consist of.
 bench_programs = tests/bench/bench_pair tests/bench/bench_watch \
 	tests/bench/bench_tick tests/bench/bench_kernel tests/bench/bench_stacks
-EXTRA_PROGRAMS = $(bench_programs)
-check_PROGRAMS += tests/bench/pair_target
-CLEANFILES += $(bench_programs)
+# Built with the tests, so that they keep building.
+check_PROGRAMS += tests/bench/pair_target $(bench_programs)
 BENCH_HEAP_LIBS = libunwind.a libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBDW_LIBS) \
 	$(LIBELF_LIBS) $(CAPSTONE_LIBS) -lpthread -lm
 
@@ -67,7 +66,7 @@ EXTRA_DIST += tests/bench/bench.py tests/bench/benchlib.py tests/bench/live.py \
 	tests/bench/peers.py tests/bench/curves.py tests/bench/compare
 BENCH_ENVIRONMENT = $(AM_TESTS_ENVIRONMENT) \
 	PYTHONPATH='$(abs_top_srcdir)/tests/lib:$(abs_top_srcdir)/tests/bench'; export PYTHONPATH;
-bench_needs = all $(bench_programs) tests/bench/stack_chain tests/bench/stack_chain_fp \
+bench_needs = all tests/bench/stack_chain tests/bench/stack_chain_fp \
 	$(check_PROGRAMS) $(check_DATA)
 
 .PHONY: bench bench-peers

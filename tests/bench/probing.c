@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "tests/bench/probing.h"
 
-#include "capture/allocators.h"
 #include "capture/clock.h"
+#include "capture/heap_level.h"
 #include "unwind/unwinder.h"
 #include "util/alloc.h"
 
@@ -133,8 +133,7 @@ struct watcher {
 	pid_t pid;
 	struct ledger_sizes sizes;
 	struct probe_points points;
-	struct probe *allocating, *freeing;
-	size_t allocating_count, freeing_count;
+	struct heap_probes probes; /* memtop's */
 	struct probe malloc_only, free_only;
 	bool everywhere;
 	struct modules *modules;
@@ -144,23 +143,18 @@ struct watcher {
 	size_t link_count;
 };
 
-static void sort_points(struct watcher *watcher)
+/* The first of its name. */
+static struct probe find_probe(const struct watcher *watcher, const char *name)
 {
 	for (size_t i = 0; i < watcher->points.count; i++) {
 		const struct probe_point *point = &watcher->points.data[i];
-		struct probe probe = {.path = point->path,
-				      .offset = point->probe_offset,
-				      .cookie = point->function->kind};
 
-		if (!strcmp(point->function->name, "malloc"))
-			watcher->malloc_only = probe;
-		if (!strcmp(point->function->name, "free"))
-			watcher->free_only = probe;
-		if (point->function->shape == SHAPE_FREE)
-			watcher->freeing[watcher->freeing_count++] = probe;
-		else
-			watcher->allocating[watcher->allocating_count++] = probe;
+		if (!strcmp(point->name, name))
+			return (struct probe){.path = point->path,
+					      .offset = point->probe_offset,
+					      .cookie = point->cookie};
 	}
+	die("the target has no malloc or no free");
 }
 
 struct watcher *watcher_new(pid_t pid, const struct ledger_sizes *sizes, bool everywhere)
@@ -168,22 +162,25 @@ struct watcher *watcher_new(pid_t pid, const struct ledger_sizes *sizes, bool ev
 	struct watcher *watcher = xcalloc(1, sizeof(*watcher));
 	char error[256] = "the target's maps";
 	struct procmaps maps;
+	size_t count = 0;
 
 	watcher->pid = pid;
 	watcher->sizes = *sizes;
 	watcher->everywhere = everywhere;
 	if (procmaps_read(pid, &maps) ||
-	    allocators_find(pid, &maps, &watcher->points, error, sizeof(error)))
+	    allocators_find(pid, &maps, NULL, &watcher->points, error, sizeof(error)))
 		die(error);
 	watcher->modules = modules_new();
 	watcher->unwinder = table_unwinder_new(pid, UNWIND_BYTES);
 	procmaps_update_modules(watcher->modules, &maps, pid, monotonic_ns());
 	watcher->unwinder->ops->update(watcher->unwinder, watcher->modules);
 	procmaps_deinit(&maps);
-	watcher->allocating = xcalloc(watcher->points.count, sizeof(*watcher->allocating));
-	watcher->freeing = xcalloc(watcher->points.count, sizeof(*watcher->freeing));
-	watcher->links = xcalloc(2 * watcher->points.count + 1, sizeof(*watcher->links));
-	sort_points(watcher);
+	heap_level_probes(&watcher->points, &watcher->probes);
+	for (unsigned i = 0; i < HEAP_ROLES; i++)
+		count += watcher->probes.counts[i];
+	watcher->links = xcalloc(2 * count + 1, sizeof(*watcher->links));
+	watcher->malloc_only = find_probe(watcher, "malloc");
+	watcher->free_only = find_probe(watcher, "free");
 	return watcher;
 }
 
@@ -193,8 +190,7 @@ void watcher_free(struct watcher *watcher)
 	unwinder_close(watcher->unwinder);
 	modules_free(watcher->modules);
 	probe_points_deinit(&watcher->points);
-	free(watcher->allocating);
-	free(watcher->freeing);
+	heap_level_probes_deinit(&watcher->probes);
 	free(watcher->links);
 	free(watcher);
 }
@@ -210,37 +206,39 @@ static void attach_empty(struct watcher *watcher, enum probe_kind kind, bool ret
 	close(program);
 }
 
+static void attach_allocating(struct watcher *watcher, bool session, const struct probe *probes,
+			      size_t count)
+{
+	if (session) {
+		attach_empty(watcher, PROBE_SESSION, false, probes, count);
+	} else {
+		attach_empty(watcher, PROBE_MULTI, true, probes, count);
+		attach_empty(watcher, PROBE_MULTI, false, probes, count);
+	}
+}
+
 static void attach_bare(struct watcher *watcher, bool session)
 {
-	const struct probe *allocating = &watcher->malloc_only, *freeing = &watcher->free_only;
-	size_t allocating_count = 1, freeing_count = 1;
+	const struct heap_probes *probes = &watcher->probes;
 
-	if (watcher->everywhere) {
-		allocating = watcher->allocating;
-		allocating_count = watcher->allocating_count;
-		freeing = watcher->freeing;
-		freeing_count = watcher->freeing_count;
+	if (!watcher->everywhere) {
+		attach_allocating(watcher, session, &watcher->malloc_only, 1);
+		attach_empty(watcher, PROBE_MULTI, false, &watcher->free_only, 1);
+		return;
 	}
-	if (session) {
-		attach_empty(watcher, PROBE_SESSION, false, allocating, allocating_count);
-	} else {
-		attach_empty(watcher, PROBE_MULTI, true, allocating, allocating_count);
-		attach_empty(watcher, PROBE_MULTI, false, allocating, allocating_count);
-	}
-	attach_empty(watcher, PROBE_MULTI, false, freeing, freeing_count);
+	for (unsigned i = 0; i < HEAP_ROLES; i++)
+		if (probes->counts[i] && i == HEAP_ALLOCATES)
+			attach_allocating(watcher, session, probes->probes[i], probes->counts[i]);
+		else if (probes->counts[i])
+			attach_empty(watcher, PROBE_MULTI, false, probes->probes[i],
+				     probes->counts[i]);
 }
 
 static void attach_heap(struct watcher *watcher, enum probe_kind kind)
 {
-	const struct heap_probes probes = {
-		.allocating = watcher->allocating,
-		.allocating_count = watcher->allocating_count,
-		.freeing = watcher->freeing,
-		.freeing_count = watcher->freeing_count,
-	};
 	char error[256];
 
-	if (heap_open(watcher->pid, kind, &probes, &watcher->sizes, watcher->unwinder,
+	if (heap_open(watcher->pid, kind, &watcher->probes, &watcher->sizes, watcher->unwinder,
 		      monotonic_ns(), &watcher->heap, error, sizeof(error)))
 		die(error);
 	while (watcher->unwinder->ops->work(watcher->unwinder, 1000))
