@@ -36,3 +36,9 @@ tests/targets/life_library.so: tests/targets/life_library.c
 	$(AM_V_CC)$(MKDIR_P) $(@D) && $(CC) $(CFLAGS) -fPIC -shared -o $@ $<
 dist_check_SCRIPTS += tests/bpf/test_life.py tests/bpf/test_errors.py
 TESTS += tests/bpf/test_life.py tests/bpf/test_errors.py
+
+# Allocators; the test builds the targets itself, linked in one way or another.
+dist_check_SCRIPTS += tests/bpf/test_allocators.py tests/bpf/test_pools.py
+TESTS += tests/bpf/test_allocators.py tests/bpf/test_pools.py
+EXTRA_DIST += tests/targets/alloc.c tests/targets/alloc_rows.h tests/targets/alloc_pool.cc \
+	tests/targets/alloc_guarded.c
