@@ -273,7 +273,7 @@ static __always_inline int tables_are_old(const struct abi_control *control)
 {
 	struct abi_counters *c = counters_get();
 
-	return c && read_once(c->module_changes) != read_once(control->module_changes);
+	return c && read_once(c->module_changes) > read_once(control->module_changes);
 }
 
 /*

@@ -12,6 +12,7 @@
 #include "capture/site_report.h"
 #include "capture/target.h"
 #include "check.h"
+#include "command.h"
 #include "exits.h"
 #include "options.h"
 #include "output.h"
@@ -182,7 +183,7 @@ static void check(const struct options *options)
 		site_report(stdout, options->pid ? options->pid : getpid(), &allocators);
 }
 
-static int watch(const struct options *options, pid_t pid, pid_t launched)
+static int watch(const struct options *options, pid_t pid, pid_t launched, struct command *command)
 {
 	const struct live_options live = {
 		.pid = pid,
@@ -194,13 +195,13 @@ static int watch(const struct options *options, pid_t pid, pid_t launched)
 		.allocators = allocators_of(options),
 		.unwinder = table_unwinder_new(pid, options->unwind_bytes),
 	};
-	struct app_config config = {.options = options, .report = stderr, .launched = launched};
+	struct app_config config = {.options = options, .launched = launched, .command = command};
 	char error[ERROR_SIZE] = "";
 	sigset_t old;
 	int err, code;
 
 	go_first();
-	config.signal_fd = signals_open(&old);
+	config.signal_fd = signals_open(launched > 0, &old);
 	config.out = output_open(STDOUT_FILENO);
 	err = !config.out	   ? -ENOMEM :
 	      config.signal_fd < 0 ? config.signal_fd :
@@ -239,28 +240,36 @@ static int check_output(const struct options *options)
 	return EXITS_USAGE;
 }
 
+/* What the report and the gate need is read first: a command is not started in vain. */
+static int run_command(const struct options *options)
+{
+	struct command *command;
+	char error[ERROR_SIZE];
+	pid_t launched = 0;
+	int code;
+
+	if (command_open(options, &command, error, sizeof(error))) {
+		log_error("%s", error);
+		return EXITS_LAUNCH_FAILED;
+	}
+	code = launch(options, &launched);
+	if (!code && launched)
+		code = watch(options, launched, launched, command);
+	command_close(command);
+	return code;
+}
+
 static int run(const struct options *options)
 {
-	pid_t pid = 0, launched = 0;
 	int code = check_output(options);
+	pid_t pid = 0;
 
 	if (code)
 		return code;
-	if (options->level == LEVEL_PAGES) {
-		log_error("level pages is not supported by this version; use heap, rss or auto");
-		return EXITS_NOT_PERMITTED;
-	}
-	if (options->command) {
-		code = launch(options, &launched);
-		if (code || !launched)
-			return code;
-		pid = launched;
-	} else {
-		code = find_target(options, &pid);
-		if (code)
-			return code;
-	}
-	return watch(options, pid, launched);
+	if (options->command)
+		return run_command(options);
+	code = find_target(options, &pid);
+	return code ? code : watch(options, pid, 0, NULL);
 }
 
 /* What was asked for has to arrive, or it is an error. */

@@ -57,6 +57,13 @@ struct options {
 	const char *filter;
 	double older_s;
 	uint64_t min_size_bytes;
+	bool top_given;
+	bool fail_if_leaked; /* with a command: judge what it leaks */
+	uint64_t leak_limit_bytes;
+	const char *suppress; /* files; NULL = not given */
+	const char *baseline;
+	const char *report;
+	bool level_given, budget_given;
 	bool min_size_given; /* else the screen leaves out what is nothing beside the others */
 };
 

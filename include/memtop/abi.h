@@ -58,6 +58,8 @@ enum abi_kind {
 	ABI_KIND_VMALLOC = 66,
 	ABI_KIND_PERCPU = 67,
 	ABI_KIND_PAGE_FAULT = 96,
+	ABI_KIND_POPULATED = 97,     /* resident pages that no fault was seen for */
+	ABI_KIND_BEFORE_ATTACH = 98, /* pages that were resident at the attach */
 };
 
 /* Kinds that take an old block, a bit each. */
@@ -236,6 +238,7 @@ struct abi_counters {
 	__mt_u64 threads; /* slots of the table of threads that were taken */
 	__mt_u64 sites;
 	__mt_u64 module_changes; /* how often the target's linker said that it changes mappings */
+	__mt_u64 overflowed;	 /* blocks that are not near their home in the table, now */
 };
 
 _Static_assert(sizeof(struct abi_totals) == 32, "abi");

@@ -24,7 +24,8 @@ struct heap {
 	bool functions;
 	int *links;
 	size_t link_count;
-	uint64_t slots_taken; /* of the table of threads, when it was last looked through */
+	uint64_t expected_changes; /* of modules, that are known before they are told */
+	uint64_t slots_taken;	   /* of the table of threads, when it was last looked through */
 };
 
 /* The kind of programs that stand at entries alone. */
@@ -274,8 +275,17 @@ int heap_wait_fd(const struct heap *heap)
 
 uint64_t heap_module_changes(struct heap *heap)
 {
+	uint64_t changes;
+
 	ring_buffer__consume(heap->events);
-	return __atomic_load_n(&heap->ledger.counters->module_changes, __ATOMIC_ACQUIRE);
+	changes = __atomic_load_n(&heap->ledger.counters->module_changes, __ATOMIC_ACQUIRE);
+	return changes > heap->expected_changes ? changes : heap->expected_changes;
+}
+
+void heap_expect_module_change(struct heap *heap)
+{
+	heap->expected_changes = 1;
+	heap_modules_known(heap, 1);
 }
 
 void heap_modules_known(struct heap *heap, uint64_t changes)

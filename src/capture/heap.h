@@ -68,6 +68,11 @@ void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t
 int heap_wait_fd(const struct heap *heap);
 uint64_t heap_module_changes(struct heap *heap);
 void heap_modules_known(struct heap *heap, uint64_t changes);
+/*
+ * The target is held where its linker has mapped the libraries and has not said so yet: what it
+ * says first tells nothing new.
+ */
+void heap_expect_module_change(struct heap *heap);
 
 /*
  * Takes the breakpoints out of processes that the target forked: they have copies of its pages, and

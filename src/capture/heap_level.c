@@ -22,6 +22,8 @@
 #define CANARY_MS 150
 /* For tables before the probes are placed: enough for all of most programs. */
 #define COMPILE_MS 200
+/* For those of a target that is held meanwhile: nothing of it is missed. */
+#define COMPILE_HELD_MS 20000
 /* A program that has just begun maps its libraries within so long. */
 #define YOUNG_MS      2000
 #define YOUNG_LOOK_MS 5
@@ -56,9 +58,13 @@ static unsigned round_up(uint64_t number, unsigned least, unsigned most)
 	return rounded;
 }
 
+/* Interpreters have ten thousands of call stacks. */
+#define MOST_SITES  65536
+#define LEAST_SITES 8192
+
 /*
  * Tables for a target of this size: a block for each 64 bytes that it holds, and never more than a
- * twentieth of the room that is left where memtop's own memory is charged.
+ * twentieth of the room that is left where memtop's own memory is charged; of that, half for sites.
  */
 static void choose_sizes(const struct heap_level_target *target, struct ledger_sizes *ret)
 {
@@ -70,7 +76,9 @@ static void choose_sizes(const struct heap_level_target *target, struct ledger_s
 	    charge.source != LIMIT_NONE)
 		budget = charge.headroom_bytes / 20;
 	charge_close(own);
-	ret->sites = 16384;
+	*ret = (struct ledger_sizes){.sites = MOST_SITES};
+	while (ledger_bytes(ret) > budget / 2 && ret->sites > LEAST_SITES)
+		ret->sites /= 2;
 	ret->threads = round_up(target->threads * 4ull, LEAST_THREADS, 8192);
 	ret->buckets = round_up(target->rss_bytes / 64 / ABI_BLOCKS_PER_BUCKET, 1u << 18, 1u << 21);
 	while (ledger_bytes(ret) > budget && ret->buckets > 1u << 12)
@@ -254,7 +262,7 @@ static int ask_canary(struct heap_level *level, char *error, size_t size)
 	double projected = 0;
 	int status;
 
-	if (isnan(level->budget_percent))
+	if (isnan(level->budget_percent) || level->held)
 		return 0;
 	status = project_cost(level, &projected);
 	if (status || projected <= level->budget_percent)
@@ -325,7 +333,10 @@ static int enter(struct heap_level *level, const struct probe_points *points,
 		status = ask_canary(level, error, size);
 	/* What is not compiled by then comes while the target runs. */
 	if (!status && level->unwinder)
-		level->unwinder->ops->work(level->unwinder, COMPILE_MS);
+		level->unwinder->ops->work(level->unwinder,
+					   level->held ? COMPILE_HELD_MS : COMPILE_MS);
+	if (!status && level->held)
+		heap_expect_module_change(level->heap);
 	if (!status) {
 		heap_level_reclaim(level); /* of threads that only the canary saw */
 		status = heap_attach(level->heap);

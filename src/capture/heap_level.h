@@ -20,6 +20,7 @@ struct heap_level {
 	struct allocators_options options; /* what it points to is borrowed */
 	char note[256];			   /* of probe_points, of the last entry */
 	unsigned over_budget;		   /* looks, one after the other */
+	bool held;			   /* the target runs only once the level is entered */
 	uint64_t children; /* tells whether the target has forked since the last look */
 };
 

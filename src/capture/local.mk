@@ -1,3 +1,4 @@
+noinst_HEADERS += include/memtop/pages_abi.h
 noinst_LIBRARIES += libcapture.a
 libcapture_a_SOURCES = \
 	src/capture/allocators.c src/capture/allocators.h \
@@ -32,6 +33,9 @@ libcapture_a_SOURCES = \
 	src/capture/loader_probe.c src/capture/loader_probe.h \
 	src/capture/live.c src/capture/live_level.c src/capture/live_watch.c src/capture/live_state.h src/capture/live.h \
 	src/capture/memory.c src/capture/memory.h \
+	src/capture/pages.c src/capture/pages.h \
+	src/capture/pages_level.c src/capture/pages_level.h \
+	src/capture/pages_table.c src/capture/pages_table.h \
 	src/capture/probe_exits.c src/capture/probe_exits.h \
 	src/capture/probe_site.c src/capture/probe_site.h \
 	src/capture/probe_site_aarch64.c \
@@ -39,6 +43,7 @@ libcapture_a_SOURCES = \
 	src/capture/probes.c src/capture/probes.h \
 	src/capture/procfs.c src/capture/procfs.h \
 	src/capture/procmaps.c src/capture/procmaps.h \
+	src/capture/residency.c src/capture/residency.h \
 	src/capture/site_report.c src/capture/site_report.h \
 	src/capture/sites.c src/capture/sites.h \
 	src/capture/smaps.c src/capture/smaps.h \

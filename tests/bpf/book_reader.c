@@ -131,6 +131,11 @@ static void print_site(const struct ledger *ledger, unsigned slot, bool first)
 	ledger_totals(ledger, slot, &totals);
 	printf("%s{\"slot\":%u,\"kind\":%u,\"address\":\"0x%" PRIx64 "\",\"frames\":%u",
 	       first ? "" : ",", slot, site->kind, slot ? site->frames[0] : 0, site->nframes);
+	printf(",\"truncated\":%s,\"stack\":[",
+	       site->flags & ABI_SITE_TRUNCATED ? "true" : "false");
+	for (unsigned i = 0; i < site->nframes; i++)
+		printf("%s%" PRIu64, i ? "," : "", (uint64_t)site->frames[i]);
+	putchar(']');
 	printf(",\"callers\":[");
 	for (unsigned i = 1; slot && i < site->nframes && i < CALLERS; i++)
 		printf("%s\"0x%" PRIx64 "\"", i > 1 ? "," : "", site->frames[i]);
@@ -179,7 +184,7 @@ static void print_book(const struct reader *reader)
 	       (uint64_t)ledger->counters->before_attach_frees,
 	       (uint64_t)ledger->counters->untracked_frees);
 	print_table(ledger);
-	printf(",\"losses\":{");
+	printf(",\"trampoline\":%" PRIu64 ",\"losses\":{", (uint64_t)ledger->control->trampoline);
 	for (unsigned i = 0, n = 0; i < ABI_LOSS_COUNT; i++)
 		if (losses[i].name && lost[i])
 			printf("%s\"%s\":%" PRIu64, n++ ? "," : "", losses[i].name, lost[i]);

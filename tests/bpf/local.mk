@@ -34,6 +34,8 @@ check_DATA += tests/targets/life_library.so
 CLEANFILES += tests/targets/life_library.so
 tests/targets/life_library.so: tests/targets/life_library.c
 	$(AM_V_CC)$(MKDIR_P) $(@D) && $(CC) $(CFLAGS) -fPIC -shared -o $@ $<
+dist_check_SCRIPTS += tests/bpf/test_gate.py tests/bpf/test_launch.py
+TESTS += tests/bpf/test_gate.py tests/bpf/test_launch.py
 dist_check_SCRIPTS += tests/bpf/test_life.py tests/bpf/test_errors.py
 TESTS += tests/bpf/test_life.py tests/bpf/test_errors.py
 
@@ -42,3 +44,14 @@ dist_check_SCRIPTS += tests/bpf/test_allocators.py tests/bpf/test_pools.py
 TESTS += tests/bpf/test_allocators.py tests/bpf/test_pools.py
 EXTRA_DIST += tests/targets/alloc.c tests/targets/alloc_rows.h tests/targets/alloc_pool.cc \
 	tests/targets/alloc_guarded.c
+# The budget.
+dist_check_SCRIPTS += tests/bpf/test_governor.py
+TESTS += tests/bpf/test_governor.py
+# The pages level.
+check_PROGRAMS += tests/targets/pages_holder
+tests_targets_pages_holder_SOURCES = tests/targets/pages_holder.c
+tests_targets_pages_holder_CFLAGS = $(AM_CFLAGS) -fno-sanitize=all -g -O2 -fomit-frame-pointer
+tests_targets_pages_holder_LDFLAGS = -fno-sanitize=all
+tests_targets_pages_holder_LDADD = -lpthread
+dist_check_SCRIPTS += tests/bpf/test_pages.py
+TESTS += tests/bpf/test_pages.py
