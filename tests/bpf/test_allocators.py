@@ -93,8 +93,7 @@ def preloaded():
 
 def linked():
     """The same as a library that the program names, and as a part of the program."""
-    for name, flags in (("jemalloc", ("-ljemalloc",)), ("tcmalloc", ("-ltcmalloc_minimal",)),
-                        ("mimalloc", ("-lmimalloc",)),
+    for name, flags in (("jemalloc", ("-ljemalloc",)), ("mimalloc", ("-lmimalloc",)),
                         ("jemalloc_in", (f"{LIBRARIES}/libjemalloc.a", "-lm", "-ldl")),
                         ("tcmalloc_in", (f"{LIBRARIES}/libtcmalloc_minimal.a", "-lm"))):
         program = target_program(f"linked_{name}", "-rdynamic", "-Wl,--no-as-needed", *flags,
@@ -128,21 +127,19 @@ def musl():
 
 
 def other_kinds_of_probes():
-    for kind in ("multi", "perf"):
-        for library in ALLOCATORS.values():
-            rows(plain(), kind, preload=os.path.join(LIBRARIES, library),
-                 stops=("together", "freed"))
+    for kind, allocator in (("multi", "jemalloc"), ("perf", "tcmalloc"), ("perf", "mimalloc")):
+        rows(plain(), kind, preload=os.path.join(LIBRARIES, ALLOCATORS[allocator]),
+             stops=("together", "freed"))
 
 
 def without_return_probes():
-    for library in (None, *ALLOCATORS.values()):
-        _, seen = rows(plain(), "session", ("--return-probes", "no"),
-                       preload=library and os.path.join(LIBRARIES, library),
+    for kind, allocator in (("session", None), ("multi", None), ("perf", "jemalloc"),
+                            ("session", "tcmalloc"), ("multi", "mimalloc")):
+        _, seen = rows(plain(), kind, ("--return-probes", "no"),
+                       preload=allocator and os.path.join(LIBRARIES, ALLOCATORS[allocator]),
                        stops=("together", "freed"))
         check(not [name for name, point in seen["points"].items() if point[1] == 1],
               f"return probes: {seen['points']}")
-    for kind in ("multi", "perf"):
-        rows(plain(), kind, ("--return-probes", "no"), stops=("together", "freed"))
 
 
 def follow(case, stops, unknown=0, **options):
@@ -159,7 +156,7 @@ def follow(case, stops, unknown=0, **options):
 
 
 def ends_of_threads_and_of_the_process():
-    for preload in (None, *ALLOCATORS.values()):
+    for preload in (None, ALLOCATORS["jemalloc"], ALLOCATORS["tcmalloc"]):
         # A thread of glibc that ends frees its cache, and once more what it holds of freed blocks.
         seen, ledger = follow("ends", ("held", "exit"), 0 if preload else 2 * 100,
                               preload=preload and os.path.join(LIBRARIES, preload))

@@ -166,7 +166,7 @@ def exceptions_through_operator_new():
     for name, library in ALLOCATORS.items():
         if name == "mimalloc":
             continue
-        for kind in KINDS:
+        for kind in ("session", "perf"):
             follow(pool(), "thrown", ("held", "freed"), ("--kind", kind), ("return_missed",), 200,
                    preload=os.path.join(LIBRARIES, library))
 
@@ -175,14 +175,20 @@ def filters_of_system_calls():
     """Whatever the kind of probes, the target lives on and its books are right."""
     for kind in KINDS:
         for case in ("filtered", "filtered_later"):
-            follow(guarded(), case, ("held", "freed"), ("--kind", kind, "--return-probes",
-                                                        "as the target stands it"))
-            follow(guarded(), case, ("held", "freed"), ("--kind", kind, "--return-probes", "no"))
+            follow(guarded(), case, ("held", "freed"), ("--kind", kind))
+    follow(guarded(), "filtered", ("held", "freed"), ("--return-probes", "no"))
+    with Target("filtered", program=guarded()) as target:
+        with Batch("-p", str(target.pid), "--level", "heap") as memtop:
+            memtop.tick()
+            for stop in ("held", "freed"):
+                target.until(stop)
+                memtop.tick()
+            target.end()
 
 
 def handler_on_a_higher_stack():
     """Without return probes the target lives, and nothing it gave back stays."""
-    for kind in KINDS:
+    for kind in ("session", "multi"):
         with Target("other_stack", program=guarded("-DOWN_ALLOCATOR", name="interrupted")) as target:
             with Book(target.pid, "--kind", kind, "--return-probes", "no") as book:
                 target.until("done")
