@@ -5,6 +5,8 @@
  */
 #include "ui/stack.h"
 
+#include "core/format.h"
+
 #include <fnmatch.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -102,7 +104,7 @@ static void append_site(struct resolver *resolver, const struct modules *modules
 	    append_names(resolver, modules, site, false, most, ret, size) == 0)
 		append(ret, size,
 		       site->flags & SITE_UNKNOWN ? "(sites that the table could not hold)" :
-						    "(no stack)");
+						    stackless_name(site->kind));
 }
 
 void stack_site_text(struct resolver *resolver, const struct modules *modules,
