@@ -27,7 +27,7 @@ libcapture_a_SOURCES = \
 	src/capture/kernel_modules.c src/capture/kernel_modules.h \
 	src/capture/launch.c src/capture/launch.h \
 	src/capture/ledger.c src/capture/ledger.h \
-	src/capture/lifetime.c src/capture/lifetime.h \
+	src/capture/forks.c src/capture/forks.h src/capture/lifetime.c src/capture/lifetime.h \
 	src/capture/linkmap.c src/capture/linkmap.h \
 	src/capture/live.c src/capture/live.h \
 	src/capture/loader_probe.c src/capture/loader_probe.h \

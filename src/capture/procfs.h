@@ -24,6 +24,7 @@ struct procstat {
 	pid_t pid;
 	char comm[64]; /* kernel threads have long ones */
 	char state;    /* R S D T t Z X ... */
+	pid_t parent;
 	unsigned flags;
 	unsigned threads;
 	uint64_t reaped_faults; /* minor page faults of children that were waited for */

@@ -45,6 +45,8 @@ TESTS += tests/bpf/test_allocators.py tests/bpf/test_pools.py
 EXTRA_DIST += tests/targets/alloc.c tests/targets/alloc_rows.h tests/targets/alloc_pool.cc \
 	tests/targets/alloc_guarded.c
 # The budget.
+dist_check_SCRIPTS += tests/bpf/test_governor.py tests/bpf/test_max_blocks.py
+TESTS += tests/bpf/test_governor.py tests/bpf/test_max_blocks.py
 dist_check_SCRIPTS += tests/bpf/test_governor.py
 TESTS += tests/bpf/test_governor.py
 # The pages level.
