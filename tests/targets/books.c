@@ -542,6 +542,8 @@ static const struct books_case cases[] = {
 	{"plugins", books_plugins},
 	{"late_threads", books_late_threads},
 	{"cross", books_cross},
+	{"cancelled", books_cancelled},
+	{"ends", books_ends},
 };
 
 int main(int argc, char **argv)
