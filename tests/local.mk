@@ -2,6 +2,7 @@
 include tests/unit/local.mk
 include tests/targets/local.mk
 include tests/targets/books.mk
+include tests/targets/leaky.mk
 include tests/bpf/local.mk
 include tests/screens/local.mk
 include tests/unwind/local.mk

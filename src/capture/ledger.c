@@ -305,14 +305,14 @@ static void relabel_part(struct ledger *ledger, uint64_t now_ns)
 	ledger->relabel_bucket = 0;
 }
 
-void ledger_tick(struct ledger *ledger, uint64_t now_ns)
+bool ledger_advance(struct ledger *ledger, uint64_t now_ns)
 {
 	size_t count = ledger_site_count(ledger);
 	int from, to;
 	bool opened;
 
 	if (now_ns - ledger->advanced_ns < COHORT_NS)
-		return;
+		return false;
 	ledger->advanced_ns = now_ns;
 	opened = cohort_clock_advance(&ledger->clock, now_ns, &from, &to);
 	if (from != COHORT_ROW_FREE) {
@@ -330,5 +330,11 @@ void ledger_tick(struct ledger *ledger, uint64_t now_ns)
 				 __ATOMIC_RELEASE);
 	if (opened)
 		__atomic_store_n(&ledger->control->cohort_now, ledger->clock.now, __ATOMIC_RELEASE);
-	relabel_part(ledger, now_ns);
+	return true;
+}
+
+void ledger_tick(struct ledger *ledger, uint64_t now_ns)
+{
+	if (ledger_advance(ledger, now_ns))
+		relabel_part(ledger, now_ns);
 }

@@ -69,6 +69,8 @@ void ledger_cohorts(const struct ledger *ledger, unsigned slot, uint64_t now_ns,
  */
 void ledger_lose(struct ledger *ledger, uint64_t address, uint64_t value);
 void ledger_tick(struct ledger *ledger, uint64_t now_ns);
+/* The clock alone, for who keeps the blocks' labels in a table of its own; true if it moved. */
+bool ledger_advance(struct ledger *ledger, uint64_t now_ns);
 
 /* Bytes of all tables. */
 uint64_t ledger_bytes(const struct ledger_sizes *sizes);

@@ -33,9 +33,9 @@ class Target:
     """A books program, stopped at `ready`. `inside` is a command that runs it as /books in a root
     and a PID namespace of its own, as its only child."""
 
-    def __init__(self, case, program="books", preload=None, environment=None, inside=None,
-                 preexec_fn=None):
-        self.case, self.program, self.preload = case, program, preload
+    def __init__(self, case, program="books", preload=None, environment=None, runner=(),
+                 inside=None, preexec_fn=None):
+        self.case, self.program, self.preload, self.runner = case, program, preload, runner
         self.inside, self.preexec_fn = inside, preexec_fn
         self.environment = dict(os.environ, **(environment or {}))
         if preload:
@@ -44,7 +44,9 @@ class Target:
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="memtop-books-")
         self.ledger_file = os.path.join(self.folder.name, "ledger.json")
-        command = [built(f"tests/targets/{self.program}"), self.case, self.ledger_file]
+        program = (self.program if os.path.isabs(self.program) else
+                   built(f"tests/targets/{self.program}"))
+        command = [*self.runner, program, self.case, self.ledger_file]
         if self.inside:
             command = [*self.inside, "/books", self.case, "/ledger.json"]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -77,6 +79,12 @@ class Target:
         self.says(name)
         with open(self.ledger_file, encoding="utf-8") as file:
             return json.load(file)
+
+    def stopped_anywhere(self):
+        """The ledger at whatever stop comes next, with that stop's name."""
+        name = read_line(self.process.stdout, self.case).strip()
+        with open(self.ledger_file, encoding="utf-8") as file:
+            return dict(json.load(file), stop=name)
 
     def until(self, name):
         """Goes on to the stop `name`; gives the ledger as of then."""
