@@ -17,6 +17,14 @@ tests_bpf_book_reader_LDADD = libsymbol.a libunwind.a libcapture.a libcore.a lib
 dist_check_SCRIPTS += tests/bpf/test_cases.py
 TESTS += tests/bpf/test_cases.py
 EXTRA_DIST += tests/lib/books.py
+# All of it, with the full amounts, on a busy machine; prints a table.
+check-books: all
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS=
+	$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bpf/check_books.py
+.PHONY: check-books
+EXTRA_DIST += tests/bpf/check_books.py
+dist_check_SCRIPTS += tests/bpf/test_ends.py
+TESTS += tests/bpf/test_ends.py
 # The kernel side alone, by a program that watches and one that holds.
 check_PROGRAMS += tests/bpf/kernel_watch tests/targets/kernel_holder
 tests_bpf_kernel_watch_SOURCES = tests/bpf/kernel_watch.c
