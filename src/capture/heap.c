@@ -8,6 +8,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@ struct heap {
 	int *links;
 	size_t link_count;
 	uint64_t expected_changes; /* of modules, that are known before they are told */
+	bool stop_at_exec, tells_exec;
 	uint64_t slots_taken; /* of the table of threads, when it was last looked through */
 };
 
@@ -55,7 +57,7 @@ static void copy_probes(struct heap *heap, const struct heap_probes *probes)
 	heap->count = probes->allocating_count + probes->freeing_count;
 	heap->probes = xcalloc(heap->count, sizeof(*heap->probes));
 	/* A perf uprobe needs a link each, and entries and returns are apart. */
-	heap->links = xcalloc(heap->count * 2 + 1, sizeof(*heap->links));
+	heap->links = xcalloc(heap->count * 2 + 2, sizeof(*heap->links));
 	if (probes->loader) {
 		heap->loader = *probes->loader;
 		heap->loader.path = xstrdup(probes->loader->path);
@@ -109,6 +111,7 @@ static int load(struct heap *heap, const struct ledger_sizes *sizes, struct unwi
 	s->rodata->cfg_bucket_mask = sizes->buckets - 1;
 	s->rodata->cfg_site_mask = sizes->sites - 1;
 	s->rodata->cfg_thread_mask = sizes->threads - 1;
+	s->rodata->cfg_stop_signal = heap->stop_at_exec ? SIGSTOP : 0;
 	choose_programs(heap);
 	error = ledger_size_maps(s->obj, sizes);
 	if (!error && unwinder)
@@ -140,6 +143,7 @@ int heap_open(pid_t pid, enum probe_kind kind, const struct heap_probes *probes,
 	heap = xcalloc(1, sizeof(*heap));
 	heap->pid = pid;
 	heap->kind = kind;
+	heap->stop_at_exec = probes->stop_at_exec;
 	copy_probes(heap, probes);
 	heap->skeleton = open_skeleton(kind == PROBE_SESSION);
 	status = heap->skeleton ? load(heap, sizes, unwinder, now_ns) : -errno;
@@ -176,6 +180,17 @@ static int attach(struct heap *heap, const struct bpf_program *program, enum pro
 			     heap->links, &heap->link_count);
 }
 
+/* Where it cannot be had, looking at the process from time to time has to do. */
+static void attach_exec(struct heap *heap)
+{
+	int fd = bpf_raw_tracepoint_open("sched_process_exec",
+					 bpf_program__fd(heap->skeleton->progs.program_changes));
+
+	if (fd >= 0)
+		heap->links[heap->link_count++] = fd;
+	heap->tells_exec = fd >= 0;
+}
+
 static int attach_all(struct heap *heap)
 {
 	struct heap_bpf *s = heap->skeleton;
@@ -184,6 +199,7 @@ static int attach_all(struct heap *heap)
 	size_t count = heap->allocating_count;
 	int error;
 
+	attach_exec(heap);
 	/* Where it cannot be had, looking at the maps from time to time has to do. */
 	if (heap->loader.path)
 		attach(heap, s->progs.modules_change, entry_kind(heap), false, &heap->loader, 1);
@@ -213,8 +229,21 @@ int heap_attach(struct heap *heap)
 	 * Books open only now that every probe stands: a block that was taken before could leave
 	 * through a realloc that was not watched yet.
 	 */
-	__atomic_store_n(&heap->ledger.control->tracking, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&heap->ledger.control->tracking, 1, __ATOMIC_SEQ_CST);
+	/* Of another program by now? Then nothing may be booked. */
+	if (heap_execs(heap))
+		__atomic_store_n(&heap->ledger.control->tracking, 0, __ATOMIC_RELEASE);
 	return 0;
+}
+
+uint64_t heap_execs(const struct heap *heap)
+{
+	return __atomic_load_n(&heap->ledger.counters->execs, __ATOMIC_SEQ_CST);
+}
+
+bool heap_tells_exec(const struct heap *heap)
+{
+	return heap->tells_exec;
 }
 
 int heap_attach_counters(struct heap *heap)
@@ -246,7 +275,7 @@ void heap_set_trampoline(struct heap *heap, uint64_t address)
 
 int heap_wait_fd(const struct heap *heap)
 {
-	return heap->loader.path ? ring_buffer__epoll_fd(heap->events) : -1;
+	return heap->loader.path || heap->tells_exec ? ring_buffer__epoll_fd(heap->events) : -1;
 }
 
 uint64_t heap_module_changes(struct heap *heap)

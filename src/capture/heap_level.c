@@ -145,7 +145,8 @@ static int open_heap(struct heap_level *level, const struct probe_points *points
 {
 	struct probe *allocating = xcalloc(points->count, sizeof(*allocating));
 	struct probe *freeing = xcalloc(points->count, sizeof(*freeing));
-	struct heap_probes probes = {.allocating = allocating, .freeing = freeing};
+	struct heap_probes probes = {
+		.allocating = allocating, .freeing = freeing, .stop_at_exec = level->launched};
 	struct ledger_sizes sizes;
 	struct probe loader;
 	int status;

@@ -17,6 +17,7 @@ struct heap_level {
 	struct heap *heap;	   /* NULL: not entered */
 	struct cost_meter *cost;   /* NULL until entered for the first time */
 	unsigned over_budget;	   /* looks, one after the other */
+	bool launched;		   /* the target is memtop's child: execs stop it */
 	bool held;		   /* the target runs only once the level is entered */
 	uint64_t children;	   /* tells whether the target has forked since the last look */
 };
