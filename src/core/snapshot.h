@@ -92,7 +92,7 @@ struct overhead {
 	double events_per_s;
 	double ns_per_event;
 	double target_percent;	     /* of the target's CPU time */
-	double worst_thread_percent; /* of that thread's time */
+	double worst_thread_percent; /* of that thread's time: run or slept, not waited for a CPU */
 	pid_t worst_thread;
 	char worst_thread_name[16];
 	double self_cpu_percent;
@@ -121,6 +121,7 @@ struct site_info {
 struct site_sample {
 	const struct site_info *info;
 	struct totals totals;
+	bool ended; /* its book is closed: the totals stand, and are in no sum of its side */
 };
 
 /* One cohort row: blocks born in [from, to). */
