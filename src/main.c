@@ -297,6 +297,9 @@ int main(int argc, char **argv)
 	case ACTION_HELP:
 		options_write_help(stdout);
 		return written(stdout);
+	case ACTION_HELP_LOSSES:
+		options_write_losses(stdout);
+		return written(stdout);
 	case ACTION_VERSION:
 		puts(PACKAGE_STRING);
 		return written(stdout);

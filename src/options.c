@@ -9,6 +9,7 @@
 #include "options.h"
 
 #include "core/format.h"
+#include "core/losses.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -27,6 +28,8 @@
 #define MAX_DELAY_S	     3600.0
 #define MIN_DELAY_S	     0.1
 #define HELP_TEXT_COLUMN     26
+#define HELP_WIDTH	     80
+#define LOSS_INDENT	     4
 #define ALL_SIDES	     ((1u << SIDE_COUNT) - 1)
 #define LONG_ONLY	     256 /* getopt values of options without a letter start here */
 
@@ -397,8 +400,9 @@ static int take_check(struct options *options, const char *argument, struct reas
 
 static int take_help(struct options *options, const char *argument, struct reason *reason)
 {
-	(void)argument, (void)reason;
-	options->action = ACTION_HELP;
+	options->action = argument ? ACTION_HELP_LOSSES : ACTION_HELP;
+	if (argument && strcmp(argument, "losses"))
+		return refuse(reason, "--help=%s: there is help with losses only", argument);
 	return 0;
 }
 
@@ -516,7 +520,10 @@ static const struct option_row rows[] = {
 	 "say what this machine allows and each level\n"
 	 "needs; changes nothing",
 	 NULL, false},
-	{"help", 'h', NULL, GROUP_OTHER, take_help, "this text", NULL, false},
+	{"help", 'h', "[=losses]", GROUP_OTHER, take_help,
+	 "this text; with =losses what cannot be accounted\n"
+	 "for, and what to do about it",
+	 NULL, false},
 	{"version", 'V', NULL, GROUP_OTHER, take_version, "the version", NULL, false},
 
 	REFUSED("record", 'w', "FILE"),
@@ -536,6 +543,14 @@ static bool listed(const struct option_row *row)
 	return row->take && !row->hidden;
 }
 
+/* "[=WORD]" may be left out, and only the long name takes it. */
+static int has_argument(const struct option_row *row)
+{
+	if (!row->argument)
+		return no_argument;
+	return *row->argument == '[' ? optional_argument : required_argument;
+}
+
 /* The table in getopt's form: `longs` has ROW_COUNT + 1 elements, `shorts` 2 + 2 * ROW_COUNT + 1.
  */
 static void getopt_form(struct option *longs, char *shorts)
@@ -545,12 +560,12 @@ static void getopt_form(struct option *longs, char *shorts)
 	*shorts++ = ':';
 	for (size_t i = 0; i < ROW_COUNT; i++) {
 		longs[i].name = rows[i].name;
-		longs[i].has_arg = rows[i].argument ? required_argument : no_argument;
+		longs[i].has_arg = has_argument(&rows[i]);
 		longs[i].val = LONG_ONLY + (int)i;
 		if (!rows[i].letter)
 			continue;
 		*shorts++ = rows[i].letter;
-		if (rows[i].argument)
+		if (has_argument(&rows[i]) == required_argument)
 			*shorts++ = ':';
 	}
 	*shorts = 0;
@@ -675,7 +690,8 @@ static void write_row(FILE *out, const struct option_row *row)
 			 snprintf(names, sizeof(names), "  -%c, --%s", row->letter, row->name) :
 			 snprintf(names, sizeof(names), "      --%s", row->name);
 	if (row->argument)
-		snprintf(names + length, sizeof(names) - length, " %s", row->argument);
+		snprintf(names + length, sizeof(names) - length, "%s%s",
+			 has_argument(row) == optional_argument ? "" : " ", row->argument);
 	fprintf(out, "%-*s", HELP_TEXT_COLUMN, names);
 	for (;;) {
 		int span = (int)strcspn(line, "\n");
@@ -707,6 +723,51 @@ void options_write_help(FILE *out)
 	      "supported, 4 internal error; with -- CMD that of CMD, 99 leaked, 98 not judged,\n"
 	      "125 memtop failed. See memtop(1).\n",
 	      out);
+}
+
+/* Words up to the 80th column, each line indented. */
+static void write_wrapped(FILE *out, const char *text)
+{
+	size_t column = 0;
+
+	while (*text) {
+		size_t length = strcspn(text, " ");
+
+		if (column && column + 1 + length > HELP_WIDTH)
+			column = 0;
+		if (!column)
+			column = (size_t)fprintf(out, "\n%*s", LOSS_INDENT - 1, "") - 1;
+		fprintf(out, " %.*s", (int)length, text);
+		column += 1 + length;
+		text += length;
+		text += strspn(text, " ");
+	}
+}
+
+void options_write_losses(FILE *out)
+{
+	fputs("Losses: why events could not be accounted for, and what to do about it. They\n"
+	      "are counted by these names on the screen, in batch output and in reports. What\n"
+	      "a note counts was booked in full.\n",
+	      out);
+	for (size_t i = 0; i < ABI_LOSS_COUNT; i++) {
+		const char *apart = " (";
+		char remedy[512];
+
+		if (!losses[i].name)
+			continue;
+		fprintf(out, "\n%s", losses[i].name);
+		for (unsigned side = 0; side < SIDE_COUNT; side++)
+			if (loss_touches(i, side)) {
+				fprintf(out, "%s%s", apart, side_name(side));
+				apart = ", ";
+			}
+		fprintf(out, "%s)", losses[i].booked ? "; a note" : "");
+		write_wrapped(out, losses[i].meaning);
+		snprintf(remedy, sizeof(remedy), "To do: %s", losses[i].remedy);
+		write_wrapped(out, remedy);
+		fputc('\n', out);
+	}
 }
 
 /* One way to complete an argument, and the bash that does it. */
@@ -760,7 +821,7 @@ void options_write_completion(FILE *out)
 	      "\tcase $previous in\n",
 	      out);
 	for (size_t i = 0; i < ROW_COUNT; i++)
-		if (listed(&rows[i]) && rows[i].argument)
+		if (listed(&rows[i]) && has_argument(&rows[i]) == required_argument)
 			write_completion_case(out, &rows[i]);
 	fputs("\tesac\n"
 	      "\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
