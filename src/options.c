@@ -394,7 +394,9 @@ const struct option_row option_rows[] = {
 	 "waits for it if there is none yet",
 	 "@name", false},
 	{"match", 0, "REGEX", GROUP_TARGET, take_match,
-	 "the process whose command line matches REGEX", NULL, false},
+	 "the process whose command line matches REGEX;\n"
+	 "waits for it if there is none yet",
+	 NULL, false},
 	{"tui", 0, NULL, GROUP_TARGET, take_tui,
 	 "show the screen for a started CMD as well;\n"
 	 "else it ends with a report of its leaks",
