@@ -222,8 +222,8 @@ struct abi_thread {
 };
 
 /*
- * Written by user space, read by the programs; one element. Cohort 0 is never given out, so that no
- * block's value is 0.
+ * Written by user space, read by the programs (but that an exec ends `tracking`); one element.
+ * Cohort 0 is never given out, so that no block's value is 0.
  */
 struct abi_control {
 	__mt_u64 epoch;
@@ -251,6 +251,7 @@ struct abi_counters {
 	__mt_u64 sites;
 	__mt_u64 module_changes; /* how often the target's linker said that it changes mappings */
 	__mt_u64 overflowed;	 /* blocks that are not near their home in the table, now */
+	__mt_u64 execs;		 /* how often the target executed another program */
 };
 
 _Static_assert(sizeof(struct abi_totals) == 32, "abi");

@@ -289,6 +289,7 @@ static int open_heap(struct heap_level *level, const struct probe_points *points
 	if (status)
 		return status;
 	heap_level_probes(points, &probes);
+	probes.stop_at_exec = level->launched;
 	find_loader(level->pid, &loader);
 	probes.loader = loader.path ? &loader : NULL;
 	status = heap_open(level->pid, kind, &probes, &sizes, level->unwinder, monotonic_ns(),

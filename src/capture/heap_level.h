@@ -22,6 +22,7 @@ struct heap_level {
 	struct allocators_options options; /* what it points to is borrowed */
 	char note[256];			   /* of probe_points, of the last entry */
 	unsigned over_budget;		   /* looks, one after the other */
+	bool launched;			   /* the target is memtop's child: execs stop it */
 	bool held;			   /* the target runs only once the level is entered */
 	struct forks forks;
 	struct lost_calls lost;
