@@ -84,11 +84,9 @@ static int find_target(const struct options *options, pid_t *ret)
 		return 0;
 	}
 	while (!(count = find(options, pids, error, sizeof(error)))) {
-		if (options->match) {
-			log_error("no process matches '%s'", options->match);
-			return EXITS_NO_TARGET;
-		}
-		if (!told)
+		if (!told && options->match)
+			log_error("waiting for a process that matches '%s'", options->match);
+		else if (!told)
 			log_error("waiting for %s to start", options->name);
 		told = true;
 		nanosleep(&pause, NULL);
@@ -297,6 +295,9 @@ int main(int argc, char **argv)
 	switch (options.action) {
 	case ACTION_HELP:
 		options_write_help(stdout);
+		return written(stdout);
+	case ACTION_HELP_LOSSES:
+		options_write_losses(stdout);
 		return written(stdout);
 	case ACTION_VERSION:
 		puts(PACKAGE_STRING);

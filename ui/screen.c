@@ -166,6 +166,14 @@ static void draw_bottom(const struct screen *screen, const struct draw *draw)
 		draw_status(draw);
 	if (screen->message[0]) {
 		draw_notice(draw, screen->message);
+	} else if (view_looks_back(draw->view)) {
+		snprintf(
+			text, sizeof(text),
+			"GENERATION %u of %u as it ended at %s: [ ] back and forward, Space to the "
+			"present",
+			draw->picture->generation, view_present_generation(draw->view),
+			format_clock(clock, draw->picture->time_unix_ns));
+		draw_notice(draw, text);
 	} else if (view_frozen(draw->view)) {
 		snprintf(text, sizeof(text), "FROZEN at %s, capture goes on: Space resumes",
 			 format_clock(clock, draw->picture->time_unix_ns));

@@ -289,6 +289,7 @@ static int open_heap(struct heap_level *level, const struct probe_points *points
 	if (status)
 		return status;
 	heap_level_probes(points, &probes);
+	probes.stop_at_exec = level->launched;
 	find_loader(level->pid, &loader);
 	probes.loader = loader.path ? &loader : NULL;
 	status = heap_open(level->pid, kind, &probes, &sizes, level->unwinder, monotonic_ns(),
@@ -370,6 +371,7 @@ void heap_level_reclaim(struct heap_level *level)
 	struct tids tids = {0};
 	uint32_t *before;
 
+	lost_calls_look(&level->lost, heap_ledger(level->heap), level->pid);
 	if (!heap_threads_crowd(level->heap))
 		return;
 	before = xcalloc(heap_ledger(level->heap)->sizes.threads, sizeof(*before));
@@ -462,6 +464,7 @@ void heap_level_leave(struct heap_level *level)
 {
 	heap_close(level->heap);
 	level->heap = NULL;
+	lost_calls_deinit(&level->lost);
 }
 
 bool heap_level_over_budget(struct heap_level *level, uint64_t now_ns, char *reason, size_t size)

@@ -10,6 +10,7 @@
 #include "capture/cost.h"
 #include "capture/forks.h"
 #include "capture/heap.h"
+#include "capture/lost_calls.h"
 #include "capture/procmaps.h"
 
 struct heap_level {
@@ -21,8 +22,10 @@ struct heap_level {
 	struct allocators_options options; /* what it points to is borrowed */
 	char note[256];			   /* of probe_points, of the last entry */
 	unsigned over_budget;		   /* looks, one after the other */
+	bool launched;			   /* the target is memtop's child: execs stop it */
 	bool held;			   /* the target runs only once the level is entered */
 	struct forks forks;
+	struct lost_calls lost;
 };
 
 void heap_level_init(struct heap_level *level, pid_t pid, double budget_percent,
@@ -70,7 +73,7 @@ bool heap_level_over_budget(struct heap_level *level, uint64_t now_ns, char *rea
 /* After the target's maps were read: learns the trampoline, lets go of forked processes. */
 void heap_level_update(struct heap_level *level, const struct procmaps *maps);
 
-/* Frees the slots of threads that ended, once they are many. */
+/* Of threads that ended: counts the calls they were in; frees their slots, once they are many. */
 void heap_level_reclaim(struct heap_level *level);
 
 /* Adds what could not be accounted for. */

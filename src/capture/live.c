@@ -341,7 +341,7 @@ int live_open(const struct live_options *options, struct source **ret, char *err
 	/* The heap last: from its first event on the watch is needed. */
 	if (options->kernel)
 		live_open_kernel(live);
-	live->heap.held = options->launched > 0;
+	live->heap.launched = live->heap.held = options->launched > 0;
 	status = live_choose_level(live, error, size);
 	if (status)
 		goto failed;

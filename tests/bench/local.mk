@@ -62,6 +62,19 @@ bench-stacks: tests/bench/bench_stacks tests/bench/stack_chain tests/bench/stack
 	tests/bench/bench_stacks tests/bench/stack_chain tests/bench/stack_chain_fp
 	tests/unwind/check_cfi -c $(CHECK_CFI_PATHS)
 
+# Names on a target with over 200 MB of debug information, which is made here. Needs root.
+EXTRA_DIST += tests/bench/big_dwarf.sh tests/bench/bench_names.py
+.PHONY: bench-names
+bench-names: memtop
+	$(SHELL) $(top_srcdir)/tests/bench/big_dwarf.sh tests/bench/big 150
+	$(SHELL) $(top_srcdir)/tests/bench/big_dwarf.sh tests/bench/small 1
+	MEMTOP=$(abs_top_builddir)/memtop $(PYTHON3) $(top_srcdir)/tests/bench/bench_names.py \
+		tests/bench/big/big_dwarf tests/bench/small/big_dwarf
+
+clean-local: clean-bench-names
+.PHONY: clean-bench-names
+clean-bench-names:
+	rm -rf tests/bench/big tests/bench/small
 EXTRA_DIST += tests/bench/bench.py tests/bench/benchlib.py tests/bench/live.py \
 	tests/bench/peers.py tests/bench/curves.py tests/bench/compare
 BENCH_ENVIRONMENT = $(AM_TESTS_ENVIRONMENT) \

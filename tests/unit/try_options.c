@@ -15,6 +15,8 @@ int main(int argc, char **argv)
 	}
 	if (options.action == ACTION_HELP)
 		options_write_help(stdout);
+	else if (options.action == ACTION_HELP_LOSSES)
+		options_write_losses(stdout);
 	else if (options.action == ACTION_COMPLETION)
 		options_write_completion(stdout);
 	else
