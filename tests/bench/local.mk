@@ -53,3 +53,15 @@ bench-stacks: tests/bench/bench_stacks tests/bench/stack_chain tests/bench/stack
 		tests/unwind/check_cfi
 	tests/bench/bench_stacks tests/bench/stack_chain tests/bench/stack_chain_fp
 	tests/unwind/check_cfi -c $(CHECK_CFI_PATHS)
+
+# As root: make bench-pages
+EXTRA_PROGRAMS += tests/bench/bench_pages
+CLEANFILES += tests/bench/bench_pages
+EXTRA_DIST += tests/bench/bench_pages.py
+tests_bench_bench_pages_SOURCES = tests/bench/bench_pages.c
+tests_bench_bench_pages_LDADD = libunwind.a libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) \
+	$(LIBDW_LIBS) $(LIBELF_LIBS) $(CAPSTONE_LIBS) -lpthread -lm
+bench-pages: all tests/bench/bench_pages
+	tests/bench/bench_pages
+	$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/bench_pages.py
+.PHONY: bench-pages
