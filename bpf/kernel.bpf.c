@@ -14,6 +14,11 @@
  * seen. Such an implicit free is counted by site, as the sign that frees of its cache are not seen.
  * So every allocation and free of the whole machine costs a look-up; only the target's own cost a
  * stack.
+ *
+ * The kernel does not run a program on top of itself: what an interrupt frees while the program of
+ * frees runs on that CPU, often a whole batch of RCU's, that program does not see. So a second one
+ * stands on each tracepoint of frees and looks at what the first did not mark as seen. The events
+ * that both miss, in an interrupt of the second on top of the first, are a named loss.
  */
 #include "kernel_types.h"
 #include <bpf/bpf_core_read.h>
@@ -39,6 +44,7 @@ LEDGER_ARRAY(caches, struct abi_cache);
 #define INNER_FRAMES	     12		/* the call site is among the first so many frames */
 #define CACHE_PROBES	     8
 #define KERNEL_SKIPPED_TEXTS 4
+#define FREE_MARKS	     1024 /* a power of two; CPUs that share one only look twice */
 
 const volatile unsigned int cfg_cache_mask = 0;
 /* Where the preemption count is, seen from the CPU's run queue; 0 = not known. */
@@ -49,6 +55,13 @@ const volatile long long cfg_preempt_count_from_rq = 0;
  */
 unsigned long long skipped_text_start[KERNEL_SKIPPED_TEXTS];
 unsigned long long skipped_text_end[KERNEL_SKIPPED_TEXTS];
+
+/* Per CPU: what the first program on each tracepoint of frees saw last. */
+struct {
+	unsigned long long kfree, kmem_cache_free;
+	unsigned long long second_looks; /* what the first missed; and seldom what it saw */
+	unsigned long long padding[5];	 /* to a cache line */
+} free_marks[FREE_MARKS];
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -280,28 +293,66 @@ int kmem_cache_alloc(u64 *ctx)
 	return 0;
 }
 
+static __always_inline int book_if_taken(u64 address)
+{
+	u64 value = take(address);
+
+	if (value)
+		book_free(value);
+	return 0;
+}
+
+#define free_mark() (&free_marks[bpf_get_smp_processor_id() & (FREE_MARKS - 1)])
+
+/*
+ * To look twice at one free does no harm: the address is not given out before the tracepoint's
+ * programs are through.
+ */
+#define seen_by_first(mark, name, address)                              \
+	({                                                              \
+		int seen_ = read_once((mark)->name) == (address);       \
+                                                                        \
+		if (seen_)                                              \
+			write_once((mark)->name, 0);                    \
+		else                                                    \
+			__sync_fetch_and_add(&(mark)->second_looks, 1); \
+		seen_;                                                  \
+	})
+
 /* kfree(call_site, ptr) */
 SEC("tp_btf/kfree")
 int kfree(u64 *ctx)
 {
 	u64 address = kernel_address(ctx[1]);
-	u64 value;
 
-	if (address <= ZERO_SIZE_POINTER)
+	write_once(free_mark()->kfree, address);
+	return address > ZERO_SIZE_POINTER ? book_if_taken(address) : 0;
+}
+
+SEC("tp_btf/kfree")
+int kfree_missed(u64 *ctx)
+{
+	u64 address = kernel_address(ctx[1]);
+
+	if (seen_by_first(free_mark(), kfree, address) || address <= ZERO_SIZE_POINTER)
 		return 0;
-	value = take(address);
-	if (value)
-		book_free(value);
-	return 0;
+	return book_if_taken(address);
 }
 
 /* kmem_cache_free(call_site, ptr, cache) */
 SEC("tp_btf/kmem_cache_free")
 int kmem_cache_free(u64 *ctx)
 {
-	u64 value = take(kernel_address(ctx[1]));
+	u64 address = kernel_address(ctx[1]);
 
-	if (value)
-		book_free(value);
-	return 0;
+	write_once(free_mark()->kmem_cache_free, address);
+	return book_if_taken(address);
+}
+
+SEC("tp_btf/kmem_cache_free")
+int kmem_cache_free_missed(u64 *ctx)
+{
+	u64 address = kernel_address(ctx[1]);
+
+	return seen_by_first(free_mark(), kmem_cache_free, address) ? 0 : book_if_taken(address);
 }

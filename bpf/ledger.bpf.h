@@ -3,10 +3,10 @@
  * The ledger: live blocks, sites and their totals, losses. The only writer of totals.
  *
  * Live blocks are in an open-addressing table of one-cache-line buckets. A block lives in its home
- * bucket or one of the next LEDGER_PROBES - 1; a slot is taken by compare-and-swap of its key and
- * given back by clearing it, so there are no tombstones, and a search that does not find looks at
- * all LEDGER_PROBES buckets. Keys are exact addresses (shifted by 3: blocks of jemalloc and
- * tcmalloc are 8 bytes apart).
+ * bucket or one of the next LEDGER_PROBES - 1 (where these are full: overflow.bpf.h); a slot is
+ * taken by compare-and-swap of its key and given back by clearing it, so there are no tombstones,
+ * and a search that does not find looks at all LEDGER_PROBES buckets. Keys are exact addresses
+ * (shifted by 3: blocks of jemalloc and tcmalloc are 8 bytes apart).
  *
  * A site is found by the hash of its stack and then compared frame by frame, so two stacks that
  * hash alike are still two sites.
@@ -23,7 +23,7 @@
 #include "types.bpf.h"
 
 #define LEDGER_PROBES	4
-#define SITE_PROBES	16
+#define SITE_PROBES	64
 #define HASH_MULTIPLIER 0x9E3779B97F4A7C15ull
 
 /* Sizes, powers of two less one; the maps' max_entries agree with them. */
@@ -165,6 +165,8 @@ __noinline u32 live_search(u64 key, u32 home)
 	return block_search(key, home);
 }
 
+#include "overflow.bpf.h"
+
 /* Blocks that are not in the table share counts, by their home. */
 static __always_inline s64 *lost_count(u64 key)
 {
@@ -214,7 +216,7 @@ __noinline u64 live_remove(u64 address)
 	home = block_home(key);
 	place = block_search(key, home);
 	if (place >= LEDGER_PLACES)
-		return 0;
+		return overflow_possible(home) ? overflow_remove(key, home) : 0;
 	block = block_at(home, place);
 	if (!block)
 		return 0;
@@ -241,6 +243,11 @@ __noinline int live_insert(u64 address, u64 value)
 	}
 	key = block_key(control, address);
 	home = block_home(key);
+	old = overflow_possible(home) ? overflow_remove(key, home) : 0;
+	if (old) {
+		book_free(old);
+		loss_count(ABI_LOSS_FREE_MISSED);
+	}
 	/* A hole that another CPU took meanwhile: look again. */
 	for (u32 attempt = 0; attempt < 8; attempt++) {
 		u32 place = live_search(key, home);
@@ -263,6 +270,8 @@ __noinline int live_insert(u64 address, u64 value)
 			return 0;
 		}
 	}
+	if (!overflow_insert(key, home, value))
+		return 0;
 	lost_add(key, ABI_LOSS_LIVE_TABLE_FULL);
 	return -1;
 }

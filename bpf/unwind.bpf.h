@@ -202,6 +202,12 @@ __noinline u32 window_load(u32 index, u64 address)
 	return bytes / 8;
 }
 
+/* The trampoline that return probes leave on stacks does; 0, too. */
+static __always_inline int starts_page(u64 address)
+{
+	return !(address & 4095);
+}
+
 /* The word at `address`; nonzero if it cannot be read. */
 static __always_inline int word_read(struct abi_thread *thread, u32 index, u64 address, u64 *ret)
 {
@@ -217,15 +223,23 @@ static __always_inline int word_read(struct abi_thread *thread, u32 index, u64 a
 	return 0;
 }
 
-/* The return address that was at `slot` before return probes put their trampoline's there. */
-__noinline u64 trampoline_resolve(u32 index, u64 slot)
+/*
+ * The return address of the function that was entered at `sp`, where `pc` is what its frame has now
+ * and starts a page: if that is the trampoline of return probes, the address that they replaced, 0
+ * where that is not known. As long as nobody knows where the trampoline is, any such address
+ * outside of the mappings may be it; one that no call in flight explains stays in doubt and is no
+ * frame.
+ */
+__noinline u64 trampoline_resolve(u32 index, u64 sp, u64 pc)
 {
 	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &index);
 	struct abi_control *control = control_get();
 	u64 found = 0;
 
-	if (!thread || !control)
+	if (!thread || !control || !pc)
 		return 0;
+	if (control->trampoline ? pc != control->trampoline : !(unwind_look_up(pc) & RULE_UNMAPPED))
+		return pc;
 	for (u32 i = 0; i < ABI_MAX_INFLIGHT; i++) {
 		struct abi_inflight *call = &thread->inflight[i];
 
@@ -233,7 +247,7 @@ __noinline u64 trampoline_resolve(u32 index, u64 slot)
 			break;
 		/* A probed function that was jumped to from another found the trampoline already.
 		 */
-		if (call->sp == slot && call->return_address != control->trampoline)
+		if (call->sp == sp && call->return_address != pc)
 			found = call->return_address;
 	}
 	return found;
@@ -320,16 +334,17 @@ static __always_inline int restore_fp(struct abi_thread *thread, u32 index, u32 
 __noinline int unwind_step(u32 index, u64 rule)
 {
 	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &index);
-	struct abi_control *control = control_get();
-	u64 cfa, pc, slot;
+	u64 cfa, pc;
 	int error;
 
-	if (!thread || !control)
+	if (!thread)
 		return UNWIND_TRUNCATED_FRAME;
 	if (rule & RULE_UNMAPPED)
 		return UNWIND_TRUNCATED_NO_ROW;
 	if (rule & RULE_PENDING)
 		return UNWIND_TRUNCATED_PENDING;
+	if (unwind_rule_type(rule) == UNWIND_NONE && is_signal_return(thread->walk.pc))
+		rule = SIGNAL_RULE;
 	switch (unwind_rule_type(rule)) {
 	case UNWIND_END:
 		return STEP_COMPLETE;
@@ -355,9 +370,8 @@ __noinline int unwind_step(u32 index, u64 rule)
 	error = restore_fp(thread, index, rule, cfa);
 	if (error)
 		return error;
-	slot = cfa - rule_ra_words((u32)rule) * 8;
 	if (rule_ra_words((u32)rule)) {
-		error = word_read(thread, index, slot, &pc);
+		error = word_read(thread, index, cfa - rule_ra_words((u32)rule) * 8, &pc);
 		if (error)
 			return error;
 	} else {
@@ -367,10 +381,10 @@ __noinline int unwind_step(u32 index, u64 rule)
 	thread->walk.cfa_unknown = 0;
 	thread->walk.cfa = cfa;
 	pc = RETURN_STRIP(pc);
-	if (pc && pc == control->trampoline)
-		pc = trampoline_resolve(index, RETURN_SLOT(slot));
-	else if (!pc)
+	if (!pc)
 		return STEP_COMPLETE;
+	if (starts_page(pc))
+		pc = trampoline_resolve(index, ENTRY_SP(cfa), pc);
 	thread->walk.pc = pc;
 	return pc ? 0 : UNWIND_TRUNCATED_TRAMPOLINE;
 }
@@ -385,14 +399,12 @@ __noinline int unwind_part(u32 index)
 	u32 zero = 0;
 	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &index);
 	struct unwind_cache *cache = bpf_map_lookup_elem(&unwind_caches, &zero);
-	struct abi_control *control = control_get();
-	u64 pc, fp, base, hash, words, cfa, trampoline;
+	u64 pc, fp, base, hash, words, cfa;
 	u32 start, count, generation;
 	int end = 0;
 
-	if (!thread || !cache || !control)
+	if (!thread || !cache)
 		return UNWIND_TRUNCATED_FRAME;
-	trampoline = control->trampoline;
 	pc = thread->walk.pc;
 	fp = thread->walk.fp;
 	base = thread->walk.base;
@@ -427,7 +439,8 @@ __noinline int unwind_part(u32 index)
 		if (above > words || saved > above)
 			goto step;
 		next = thread->window[(above - 1) & (ABI_WINDOW_WORDS - 1)];
-		if (!next || next == trampoline)
+		/* None, or that of a return probe. */
+		if (starts_page(next))
 			goto step;
 		if (saved)
 			fp = thread->window[(above - saved) & (ABI_WINDOW_WORDS - 1)];
@@ -498,13 +511,17 @@ __noinline u64 unwind_walk(u32 index)
 static __always_inline u64 stack_walk(u32 index, u64 return_address, u64 sp, u64 fp)
 {
 	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &index);
-	struct abi_control *control = control_get();
 
-	if (!thread || !control)
+	if (!thread)
 		return 0;
 	return_address = RETURN_STRIP(return_address);
-	if (return_address == control->trampoline && return_address)
-		return_address = trampoline_resolve(index, RETURN_SLOT(sp));
+	if (starts_page(return_address))
+		return_address = trampoline_resolve(index, sp, return_address);
+	if (!return_address) {
+		thread->frame_count = 0;
+		thread->truncated = UNWIND_TRUNCATED_TRAMPOLINE;
+		return 1;
+	}
 	thread->walk.pc = return_address;
 	thread->walk.cfa = ENTRY_CFA(sp);
 	thread->walk.fp = fp;

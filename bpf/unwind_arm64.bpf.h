@@ -12,7 +12,7 @@
 
 /* A call leaves its return address in the link register, with a signature in the bits above. */
 #define ENTRY_CFA(sp)	  (sp)
-#define RETURN_SLOT(sp)	  (sp)
+#define ENTRY_SP(cfa)	  (cfa)
 #define RETURN_STRIP(pc)  ((pc) & ((1ull << UNWIND_CACHE_ADDRESS_BITS) - 1))
 #define FP_CHAIN_TRUSTED  1
 #define RULE_FP_LOST	  UNWIND_ARM64_FP_LOST
@@ -46,5 +46,9 @@ static __always_inline int is_return_address(u64 pc)
 	/* bl; blr and its signed forms */
 	return code >> 26 == 0x25 || (code & 0xfefff000) == 0xd63f0000;
 }
+
+/* The kernel leaves a frame record for the interrupted code: the chain of them goes on there. */
+#define SIGNAL_RULE	     UNWIND_UNSUPPORTED
+#define is_signal_return(pc) 0
 
 #endif

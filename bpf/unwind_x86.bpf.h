@@ -9,7 +9,7 @@
 
 /* A call left its return address in the word below. */
 #define ENTRY_CFA(sp)	  ((sp) + 8)
-#define RETURN_SLOT(sp)	  (sp)
+#define ENTRY_SP(cfa)	  ((cfa)-8)
 #define RETURN_STRIP(pc)  (pc)
 #define FP_CHAIN_TRUSTED  0
 #define RULE_FP_LOST	  UNWIND_X86_FP_LOST
@@ -35,6 +35,23 @@ static __always_inline int is_return_address(u64 pc)
 	       (code[4] == 0xff && (code[5] & 0x38) == 0x10) ||
 	       (code[2] == 0xff && (code[3] & 0x38) == 0x10) ||
 	       (code[1] == 0xff && (code[2] & 0x38) == 0x10);
+}
+
+/*
+ * Where a signal handler returns to: is it the code of a C library that does not describe it?
+ * mov $15, %rax; syscall (rt_sigreturn). The kernel's struct ucontext is at the stack pointer then.
+ */
+#define SIGNAL_RULE unwind_x86_rule(UNWIND_SIGNAL, 20, 15)
+
+static __always_inline int is_signal_return(u64 pc)
+{
+	struct {
+		u64 start;
+		u8 end;
+	} code;
+
+	return !bpf_probe_read_user(&code, 9, (void *)pc) && code.start == 0x0f0000000fc0c748ull &&
+	       code.end == 0x05;
 }
 
 #endif

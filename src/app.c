@@ -27,7 +27,6 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -144,24 +143,6 @@ static void batch_write(struct app *app)
 		write_failed(app, err);
 }
 
-static void report_write(struct app *app)
-{
-	const struct picture *picture = model_picture(app->model);
-	struct export_choice choice = make_choice(app);
-	struct selection selection;
-	int err;
-
-	if (!picture)
-		return;
-	choice.sides &= 1u << SIDE_USER;
-	choice.sort = SORT_LIVE;
-	selection_init(&selection, picture, app->config->resolver, &choice, FIRST_SETTLE_MS);
-	err = export_leaks(app->config->report, &selection, text_width());
-	selection_deinit(&selection);
-	if (err)
-		write_failed(app, err);
-}
-
 static void update_names(struct app *app)
 {
 	const struct picture *picture = view_picture(app->view);
@@ -240,6 +221,8 @@ static void tick(struct app *app)
 	app->ticks++;
 	model_update(app->model, app->config->source, &snapshot);
 	view_sync(app->view, model_picture(app->model));
+	if (app->config->command)
+		command_watch(app->config->command, model_picture(app->model));
 	if (app->term)
 		update_names(app);
 	if (app->options->batch)
@@ -322,13 +305,15 @@ static void handle_end_signal(struct app *app, const struct signalfd_siginfo *in
 {
 	pid_t launched = app->config->launched;
 
-	if (launched && !app->ended && !app->term) {
+	bool passed = info->ssi_signo == SIGUSR1 || info->ssi_signo == SIGUSR2;
+
+	if (launched && !app->ended && (!app->term || passed)) {
 		/* What the terminal sent, the command has got already. */
 		if (info->ssi_code != SI_KERNEL)
 			kill(launched, (int)info->ssi_signo);
 		return;
 	}
-	app->done = true;
+	app->done = app->done || !passed;
 }
 
 static void ignore(struct app *app, const struct signalfd_siginfo *info)
@@ -448,24 +433,6 @@ static void loop(struct app *app)
 	}
 }
 
-/* CMD's status as a shell would tell it. */
-static int wait_launched(struct app *app)
-{
-	pid_t launched = app->config->launched;
-	int status;
-
-	if (!app->ended) {
-		log_error("process %d runs on without memtop", (int)launched);
-		return app->code;
-	}
-	while (waitpid(launched, &status, 0) < 0)
-		if (errno != EINTR)
-			return EXITS_LAUNCH_FAILED;
-	if (WIFSIGNALED(status))
-		return EXITS_SIGNAL_BASE + WTERMSIG(status);
-	return WEXITSTATUS(status);
-}
-
 /* The view asks in the order of the picture: the site is the last one's neighbour. */
 static void view_text(void *context, const struct picture *picture, const struct site_info *info,
 		      char *ret, size_t size)
@@ -547,11 +514,17 @@ static int setup(struct app *app)
 	return err;
 }
 
-static void teardown(struct app *app)
+/* The terminal is its user's again: what is said from here on stands below the screen. */
+static void close_screen(struct app *app)
 {
 	alloc_on_failure(NULL);
 	term_close(app->term);
+	app->term = NULL;
 	log_hold(false);
+}
+
+static void teardown(struct app *app)
+{
 	screen_free(app->screen);
 	canvas_deinit(&app->canvas);
 	view_free(app->view);
@@ -570,6 +543,7 @@ int app_run(const struct app_config *config)
 		.timer_fd = -1,
 		.wait_fd = -1,
 	};
+	bool shown;
 	int code;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -579,11 +553,13 @@ int app_run(const struct app_config *config)
 		tick(&app);
 		loop(&app);
 	}
-	if (config->launched && app.ended && !app.options->batch && !app.term)
-		report_write(&app);
 	code = app.code;
-	if (config->launched && !code)
-		code = wait_launched(&app);
+	shown = app.term || app.options->batch;
+	close_screen(&app);
+	if (config->command)
+		code = command_end(config->command, config->launched, app.ended, code,
+				   app.ticks ? model_picture(app.model) : NULL, config->resolver,
+				   shown);
 	teardown(&app);
 	return code;
 }

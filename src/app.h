@@ -6,6 +6,7 @@
 #ifndef MEMTOP_APP_H
 #define MEMTOP_APP_H
 
+#include "command.h"
 #include "core/resolver.h"
 #include "core/source.h"
 #include "options.h"
@@ -18,9 +19,9 @@ struct app_config {
 	struct source *source;
 	struct resolver *resolver;
 	int signal_fd;
-	FILE *out;	/* batch output */
-	FILE *report;	/* where the report of a started command goes */
-	pid_t launched; /* our child, waited for; 0 if none */
+	FILE *out;		 /* batch output */
+	pid_t launched;		 /* our child, waited for; 0 if none */
+	struct command *command; /* of it; NULL if none */
 };
 
 /* Returns memtop's exit code; `launched`'s status where there is one. */

@@ -8,12 +8,16 @@
 #include "app.h"
 #include "capture/launch.h"
 #include "capture/live.h"
+#include "capture/probes.h"
+#include "capture/site_report.h"
 #include "capture/target.h"
 #include "check.h"
+#include "command.h"
 #include "exits.h"
 #include "options.h"
 #include "output.h"
 #include "signals.h"
+#include "symbol/demangle.h"
 #include "symbol/symbol.h"
 #include "unwind/unwinder.h"
 #include "util/log.h"
@@ -153,7 +157,33 @@ static void go_first(void)
 	fclose(file);
 }
 
-static int watch(const struct options *options, pid_t pid, pid_t launched)
+static struct allocators_options allocators_of(const struct options *options)
+{
+	return (struct allocators_options){
+		.prefixes = options->prefixes,
+		.prefix_count = options->prefix_count,
+		.functions = options->functions,
+		.function_count = options->function_count,
+		.demangle = demangle,
+		.no_return_probes = options->no_return_probes,
+	};
+}
+
+/* What the machine allows, and what would be probed: in the process named, else in memtop. */
+static void check(const struct options *options)
+{
+	const struct allocators_options allocators = allocators_of(options);
+	char error[ERROR_SIZE];
+
+	check_machine(stdout);
+	putchar('\n');
+	if (probe_permission(error, sizeof(error)))
+		printf("%s\n", error);
+	else
+		site_report(stdout, options->pid ? options->pid : getpid(), &allocators);
+}
+
+static int watch(const struct options *options, pid_t pid, pid_t launched, struct command *command)
 {
 	const struct live_options live = {
 		.pid = pid,
@@ -162,15 +192,16 @@ static int watch(const struct options *options, pid_t pid, pid_t launched)
 		.kernel = options->sides & 1u << SIDE_KERNEL,
 		.limit_bytes = options->limit_bytes,
 		.launched = launched,
+		.allocators = allocators_of(options),
 		.unwinder = table_unwinder_new(pid, options->unwind_bytes),
 	};
-	struct app_config config = {.options = options, .report = stderr, .launched = launched};
+	struct app_config config = {.options = options, .launched = launched, .command = command};
 	char error[ERROR_SIZE] = "";
 	sigset_t old;
 	int err, code;
 
 	go_first();
-	config.signal_fd = signals_open(&old);
+	config.signal_fd = signals_open(launched > 0, &old);
 	config.out = output_open(STDOUT_FILENO);
 	err = !config.out	   ? -ENOMEM :
 	      config.signal_fd < 0 ? config.signal_fd :
@@ -209,24 +240,36 @@ static int check_output(const struct options *options)
 	return EXITS_USAGE;
 }
 
+/* What the report and the gate need is read first: a command is not started in vain. */
+static int run_command(const struct options *options)
+{
+	struct command *command;
+	char error[ERROR_SIZE];
+	pid_t launched = 0;
+	int code;
+
+	if (command_open(options, &command, error, sizeof(error))) {
+		log_error("%s", error);
+		return EXITS_LAUNCH_FAILED;
+	}
+	code = launch(options, &launched);
+	if (!code && launched)
+		code = watch(options, launched, launched, command);
+	command_close(command);
+	return code;
+}
+
 static int run(const struct options *options)
 {
-	pid_t pid = 0, launched = 0;
 	int code = check_output(options);
+	pid_t pid = 0;
 
 	if (code)
 		return code;
-	if (options->command) {
-		code = launch(options, &launched);
-		if (code || !launched)
-			return code;
-		pid = launched;
-	} else {
-		code = find_target(options, &pid);
-		if (code)
-			return code;
-	}
-	return watch(options, pid, launched);
+	if (options->command)
+		return run_command(options);
+	code = find_target(options, &pid);
+	return code ? code : watch(options, pid, 0, NULL);
 }
 
 /* What was asked for has to arrive, or it is an error. */
@@ -258,7 +301,7 @@ int main(int argc, char **argv)
 		puts(PACKAGE_STRING);
 		return written(stdout);
 	case ACTION_CHECK:
-		check_machine(stdout);
+		check(&options);
 		return written(stdout);
 	case ACTION_COMPLETION:
 		options_write_completion(stdout);

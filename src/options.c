@@ -43,14 +43,15 @@ enum group {
 	GROUP_WATCH,
 	GROUP_TABLE,
 	GROUP_BATCH,
+	GROUP_GATE,
 	GROUP_OTHER,
 	GROUP_COUNT,
 };
 
 static const char *const group_titles[GROUP_COUNT] = {
-	[GROUP_TARGET] = "What to watch",	 [GROUP_WATCH] = "How to watch",
-	[GROUP_TABLE] = "What to show",		 [GROUP_BATCH] = "Batch output",
-	[GROUP_OTHER] = "Help and this machine",
+	[GROUP_TARGET] = "What to watch",      [GROUP_WATCH] = "How to watch",
+	[GROUP_TABLE] = "What to show",	       [GROUP_BATCH] = "Batch output",
+	[GROUP_GATE] = "What CMD never freed", [GROUP_OTHER] = "Help and this machine",
 };
 
 struct option_row {
@@ -232,6 +233,7 @@ static int take_level(struct options *options, const char *argument, struct reas
 {
 	if (level_parse(argument, &options->level))
 		return refuse(reason, "--level %s: not auto, rss, pages or heap", argument);
+	options->level_given = true;
 	return 0;
 }
 
@@ -242,6 +244,7 @@ static int take_budget(struct options *options, const char *argument, struct rea
 	else if (!parse_decimal(argument, 10000, &options->budget_percent))
 		return refuse(reason, "--budget %s: not a percentage up to 10000, or none",
 			      argument);
+	options->budget_given = true;
 	return 0;
 }
 
@@ -278,6 +281,7 @@ static int take_top(struct options *options, const char *argument, struct reason
 	if (!parse_count(argument, INT_MAX, &top))
 		return refuse(reason, "--top %s: not a number of sites (0 = all)", argument);
 	options->top = top;
+	options->top_given = true;
 	return 0;
 }
 
@@ -317,6 +321,70 @@ static int take_debug_dir(struct options *options, const char *argument, struct 
 	if (!*argument)
 		return refuse(reason, "--debug-dir: empty");
 	options->debug_dir = argument;
+	return 0;
+}
+
+static int take_fail_if_leaked(struct options *options, const char *argument, struct reason *reason)
+{
+	if (!parse_bytes(argument, &options->leak_limit_bytes))
+		return refuse(reason, "--fail-if-leaked %s: not a size (bytes, or with K, M, G)",
+			      argument);
+	options->fail_if_leaked = true;
+	return 0;
+}
+
+static int take_file(const char *option, const char **ret, const char *argument,
+		     struct reason *reason)
+{
+	if (!*argument)
+		return refuse(reason, "%s: empty name of a file", option);
+	*ret = argument;
+	return 0;
+}
+
+static int take_suppress(struct options *options, const char *argument, struct reason *reason)
+{
+	return take_file("--suppress", &options->suppress, argument, reason);
+}
+
+static int take_baseline(struct options *options, const char *argument, struct reason *reason)
+{
+	return take_file("--baseline", &options->baseline, argument, reason);
+}
+
+static int take_report(struct options *options, const char *argument, struct reason *reason)
+{
+	return take_file("--report", &options->report, argument, reason);
+}
+
+static int take_function(struct options *options, const char *argument, struct reason *reason)
+{
+	if (options->function_count >= OPTIONS_MAX_FUNCTIONS)
+		return refuse(reason, "--function %s: %d functions are the most", argument,
+			      OPTIONS_MAX_FUNCTIONS);
+	return function_parse(argument, &options->functions[options->function_count++],
+			      reason->text, reason->size);
+}
+
+static int take_prefix(struct options *options, const char *argument, struct reason *reason)
+{
+	if (!*argument || argument[strspn(argument, "abcdefghijklmnopqrstuvwxyz"
+						    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")])
+		return refuse(reason,
+			      "--prefix '%s': not what names of functions begin with, as je_",
+			      argument);
+	if (options->prefix_count >= OPTIONS_MAX_PREFIXES)
+		return refuse(reason, "--prefix %s: %d prefixes are the most", argument,
+			      OPTIONS_MAX_PREFIXES);
+	options->prefixes[options->prefix_count++] = argument;
+	return 0;
+}
+
+static int take_no_return_probes(struct options *options, const char *argument,
+				 struct reason *reason)
+{
+	(void)argument, (void)reason;
+	options->no_return_probes = true;
 	return 0;
 }
 
@@ -384,6 +452,19 @@ static const struct option_row rows[] = {
 	 "at most so much for tables to walk stacks by\n"
 	 "(K, M, G) [256M]",
 	 NULL, false},
+	{"function", 0, "FUNCTION", GROUP_WATCH, take_function,
+	 "count a function of the target's own as well:\n"
+	 "NAME:alloc(2), NAME:alloc(=BYTES), NAME:free(2);\n"
+	 "see memtop(1)",
+	 NULL, false},
+	{"prefix", 0, "PREFIX", GROUP_WATCH, take_prefix,
+	 "count an allocator whose functions are called\n"
+	 "PREFIXmalloc, PREFIXfree and so on",
+	 NULL, false},
+	{"no-return-probes", 0, NULL, GROUP_WATCH, take_no_return_probes,
+	 "leave no trampolines on the target's stacks, at\n"
+	 "a higher cost",
+	 NULL, false},
 	{"debug-dir", 0, "DIR", GROUP_WATCH, take_debug_dir,
 	 "look for debug information here first", "@directory", false},
 
@@ -412,6 +493,25 @@ static const struct option_row rows[] = {
 	{"format", 0, "FORMAT", GROUP_BATCH, take_format, "text, or json: one object a line [text]",
 	 "text json", false},
 
+	{"fail-if-leaked", 0, "BYTES", GROUP_GATE, take_fail_if_leaked,
+	 "exit with 99 if CMD leaks more than that (K, M,\n"
+	 "G; 0: anything), with 98 if it cannot be judged;\n"
+	 "takes level heap unless --level or --budget say\n"
+	 "otherwise",
+	 NULL, false},
+	{"suppress", 0, "FILE", GROUP_GATE, take_suppress,
+	 "leaks to accept, as LeakSanitizer's file has\n"
+	 "them: lines leak:PATTERN",
+	 "@file", false},
+	{"baseline", 0, "FILE", GROUP_GATE, take_baseline,
+	 "accept what is in this JSON of an earlier run:\n"
+	 "only new sites and growth count",
+	 "@file", false},
+	{"report", 0, "FILE", GROUP_GATE, take_report,
+	 "write the report there (JSON if FILE ends in\n"
+	 ".json or with --format json) [standard error]",
+	 "@file", false},
+
 	{"check", 0, NULL, GROUP_OTHER, take_check,
 	 "say what this machine allows and each level\n"
 	 "needs; changes nothing",
@@ -425,9 +525,6 @@ static const struct option_row rows[] = {
 	REFUSED("config", 0, "FILE"),
 	REFUSED("lang", 0, "LANG"),
 	REFUSED("own", 0, "GLOB"),
-	REFUSED("function", 0, "NAME"),
-	REFUSED("fail-if-leaked", 0, NULL),
-	REFUSED("no-return-probes", 0, NULL),
 
 	{"print-completion", 0, NULL, GROUP_OTHER, take_completion, "", NULL, true},
 };
@@ -506,7 +603,11 @@ static int check_together(struct options *options, struct reason *reason)
 				      "anyway");
 	if (options->tui && options->batch)
 		return refuse(reason, "--tui and --batch exclude each other");
-	if (options->format == FORMAT_JSON && !options->batch)
+	if (!options->command &&
+	    (options->fail_if_leaked || options->suppress || options->baseline || options->report))
+		return refuse(reason, "--fail-if-leaked, --suppress, --baseline and --report go "
+				      "with -- CMD");
+	if (options->format == FORMAT_JSON && !options->batch && !options->command)
 		return refuse(reason, "--format json goes with --batch");
 	if (options->iterations && !options->batch)
 		return refuse(reason, "--iterations goes with --batch");
@@ -542,6 +643,9 @@ static int parse_words(int argc, char **argv, struct options *ret, struct reason
 			return refuse(reason, "--: empty name of a program");
 		ret->command = &argv[optind];
 	}
+	/* Exact from the beginning to the end is what a judgment needs. */
+	if (ret->fail_if_leaked && !ret->level_given && !ret->budget_given)
+		ret->level = LEVEL_HEAP;
 	return check_together(ret, reason);
 }
 
@@ -600,7 +704,8 @@ void options_write_help(FILE *out)
 				"start CMD and watch it from its first instruction");
 	}
 	fputs("\nExit status: 0 done, 1 usage, 2 no such target, 3 not permitted or not\n"
-	      "supported, 4 internal error; with -- CMD that of CMD. See memtop(1).\n",
+	      "supported, 4 internal error; with -- CMD that of CMD, 99 leaked, 98 not judged,\n"
+	      "125 memtop failed. See memtop(1).\n",
 	      out);
 }
 
@@ -612,6 +717,7 @@ static const struct completer {
 	{"@pid", "$(command ps -e -o pid= 2>/dev/null)"},
 	{"@name", "$(command ps -e -o comm= 2>/dev/null)"},
 	{"@directory", "$(compgen -d -- \"$word\")"},
+	{"@file", "$(compgen -f -- \"$word\")"},
 };
 
 static const char *completion_words(const char *completes)

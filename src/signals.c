@@ -27,7 +27,7 @@ static void catch_fatal_signals(void)
 		sigaction(fatal[i], &action, NULL);
 }
 
-int signals_open(sigset_t *old)
+int signals_open(bool command, sigset_t *old)
 {
 	sigset_t set;
 	int fd;
@@ -41,6 +41,10 @@ int signals_open(sigset_t *old)
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGTSTP);
 	sigaddset(&set, SIGCONT);
+	if (command) {
+		sigaddset(&set, SIGUSR1);
+		sigaddset(&set, SIGUSR2);
+	}
 	catch_fatal_signals();
 	if (sigprocmask(SIG_BLOCK, &set, old))
 		return -errno;

@@ -161,10 +161,11 @@ static struct frame_columns frame_columns(const struct canvas *canvas, bool path
 				      .module_width = width - name - source};
 }
 
-static void frame_source(const struct frame *frame, bool paths, char *ret, size_t size)
+static void frame_source(const struct frame *frame, const char *reason, bool paths, char *ret,
+			 size_t size)
 {
 	if (!frame->file || !*frame->file)
-		snprintf(ret, size, "%s", frame->pending ? "…" : "no line info");
+		snprintf(ret, size, "%s", reason ? reason : frame->pending ? "…" : "no line info");
 	else if (frame->line)
 		snprintf(ret, size, "%s:%u", paths ? frame->file : base_name(frame->file),
 			 frame->line);
@@ -192,7 +193,8 @@ static void draw_module(struct canvas *canvas, unsigned row, unsigned column, un
 }
 
 static void draw_frame(struct canvas *canvas, unsigned row, unsigned number,
-		       const struct frame *frame, bool first_own, bool own, bool paths)
+		       const struct frame *frame, const char *reason, bool first_own, bool own,
+		       bool paths)
 {
 	struct frame_columns at = frame_columns(canvas, paths);
 	enum style style = own ? STYLE_NORMAL : STYLE_DIM;
@@ -208,7 +210,7 @@ static void draw_frame(struct canvas *canvas, unsigned row, unsigned number,
 	else if (frame->symbol && *frame->symbol)
 		snprintf(name + used, sizeof(name) - used, "+0x%" PRIx64, frame->offset);
 	canvas_text_cut(canvas, row, at.name, at.name_width, first_own ? STYLE_TITLE : style, name);
-	frame_source(frame, paths, source, sizeof(source));
+	frame_source(frame, reason, paths, source, sizeof(source));
 	canvas_text_cut(canvas, row, at.source, at.source_width, style, source);
 	draw_module(canvas, row, at.module, at.module_width, frame, paths, own, style);
 }
@@ -232,6 +234,7 @@ unsigned stack_draw(struct canvas *canvas, unsigned row, unsigned rows, unsigned
 				continue;
 			if (line >= from && line - from < rows)
 				draw_frame(canvas, row + line - from, number, &frames[f],
+					   resolver_reason(resolver, modules, site, i),
 					   own && !own_seen, own, options->paths);
 			own_seen |= own;
 			line++;

@@ -34,6 +34,8 @@ struct cost_meter {
 	unsigned thread_capacity;
 	uint64_t last_ns;
 	uint64_t last_cpu_ns;
+	pid_t waiting_thread; /* whose waiting was read last */
+	uint64_t waited_ns;
 	struct overhead last;
 	int statistics_fd;
 	uint64_t statistics_ns; /* last switched */
@@ -140,6 +142,37 @@ static void name_thread(pid_t pid, struct overhead *ret)
 		ret->worst_thread_name[strcspn(ret->worst_thread_name, "\n")] = '\0';
 }
 
+/* Nanoseconds for which a thread could have run and had no CPU, since it began; 0: not told. */
+static uint64_t read_waited(pid_t pid, pid_t tid)
+{
+	_cleanup_fclose_ FILE *file = NULL;
+	unsigned long long waited = 0;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", pid, tid);
+	file = fopen(path, "re");
+	return file && fscanf(file, "%*u %llu", &waited) == 1 ? waited : 0;
+}
+
+/*
+ * Of `elapsed` what was the worst thread's own: without the time that other load took from it,
+ * which would make a thread that does nothing but allocate look harmless on a busy machine.
+ */
+static uint64_t own_time(struct cost_meter *meter, uint64_t elapsed)
+{
+	pid_t thread = meter->last.worst_thread;
+	uint64_t waited = read_waited(meter->pid, thread), before = meter->waited_ns;
+	bool known = thread == meter->waiting_thread && before && waited > before;
+
+	meter->waiting_thread = thread;
+	meter->waited_ns = waited;
+	if (!known)
+		return elapsed;
+	/* Waiting is told only when it ends: it may have begun before this sample. */
+	return waited - before < elapsed - elapsed / 16 ? elapsed - (waited - before) :
+							  elapsed / 16;
+}
+
 /* Events since the last sample, of all threads and of the busiest. */
 static uint64_t count_events(struct cost_meter *meter, const struct ledger *ledger, uint64_t *worst,
 			     pid_t *worst_thread)
@@ -189,7 +222,8 @@ void cost_meter_sample(struct cost_meter *meter, struct heap *heap, uint64_t now
 	events = count_events(meter, heap_ledger(heap), &worst, &meter->last.worst_thread);
 	meter->last.events_per_s = events * 1e9 / elapsed;
 	meter->last.ns_per_event = meter->event_ns;
-	meter->last.worst_thread_percent = 100.0 * worst * meter->event_ns / elapsed;
+	meter->last.worst_thread_percent =
+		100.0 * worst * meter->event_ns / own_time(meter, elapsed);
 	meter->last.target_percent = cpu > meter->last_cpu_ns ? 100.0 * events * meter->event_ns /
 									(cpu - meter->last_cpu_ns) :
 								(events ? NAN : 0);

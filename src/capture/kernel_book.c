@@ -16,8 +16,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CACHE_SLOTS   1024
-#define PROGRAM_COUNT 4
+#define CACHE_SLOTS 1024
+
+/* In the order of attaching: frees are watched before allocations are. */
+enum program {
+	PROGRAM_KFREE,
+	PROGRAM_CACHE_FREE,
+	PROGRAM_KFREE_MISSED, /* looks at what the first on its tracepoint missed */
+	PROGRAM_CACHE_FREE_MISSED,
+	PROGRAM_KMALLOC,
+	PROGRAM_CACHE_ALLOC,
+	PROGRAM_COUNT
+};
 
 struct kernel_book {
 	struct kernel_bpf *skeleton;
@@ -25,7 +35,7 @@ struct kernel_book {
 	struct abi_cache *caches;
 	uint32_t *homes;
 	uint64_t *implicit_frees;
-	struct bpf_program *programs[PROGRAM_COUNT]; /* in the order of attaching */
+	struct bpf_program *programs[PROGRAM_COUNT];
 	struct bpf_link *links[PROGRAM_COUNT];
 	uint64_t missed_before;
 };
@@ -134,10 +144,12 @@ int kernel_book_open(const struct ledger_sizes *sizes, uint64_t now_ns, struct k
 		kernel_book_close(book);
 		return explained_status(status);
 	}
-	book->programs[0] = s->progs.kfree;
-	book->programs[1] = s->progs.kmem_cache_free;
-	book->programs[2] = s->progs.kmalloc;
-	book->programs[3] = s->progs.kmem_cache_alloc;
+	book->programs[PROGRAM_KFREE] = s->progs.kfree;
+	book->programs[PROGRAM_CACHE_FREE] = s->progs.kmem_cache_free;
+	book->programs[PROGRAM_KFREE_MISSED] = s->progs.kfree_missed;
+	book->programs[PROGRAM_CACHE_FREE_MISSED] = s->progs.kmem_cache_free_missed;
+	book->programs[PROGRAM_KMALLOC] = s->progs.kmalloc;
+	book->programs[PROGRAM_CACHE_ALLOC] = s->progs.kmem_cache_alloc;
 	*ret = book;
 	return 0;
 }
@@ -155,7 +167,6 @@ void kernel_book_close(struct kernel_book *book)
 	free(book);
 }
 
-/* Frees are watched before allocations are. */
 static int attach(struct kernel_book *book)
 {
 	for (int i = 0; i < PROGRAM_COUNT; i++) {
@@ -216,6 +227,7 @@ static void clear(struct kernel_book *book)
 	__atomic_fetch_add(&ledger->control->epoch, 1, __ATOMIC_ACQ_REL);
 	wait_for_programs();
 	memset(ledger->buckets, 0, sizes->buckets * sizeof(*ledger->buckets));
+	memset(ledger->overflows, 0, sizes->buckets * sizeof(*ledger->overflows));
 	memset(book->homes, 0, sizes->buckets * sizeof(*book->homes));
 	memset(ledger->sites, 0, sizes->sites * sizeof(*ledger->sites));
 	memset(ledger->order, 0, sizes->sites * sizeof(*ledger->order));
@@ -257,16 +269,32 @@ uint64_t kernel_book_implicit_frees(const struct kernel_book *book, unsigned slo
 	return __atomic_load_n(&book->implicit_frees[slot], __ATOMIC_RELAXED);
 }
 
+static uint64_t program_missed(const struct kernel_book *book, enum program program)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(bpf_program__fd(book->programs[program]), &info, &size))
+		return 0;
+	return info.recursion_misses;
+}
+
+/* What the first programs of frees missed, without what the second ones looked at. */
+static uint64_t frees_missed(const struct kernel_book *book)
+{
+	const struct kernel_bpf *s = book->skeleton;
+	uint64_t looked_at = 0, missed;
+
+	for (size_t i = 0; i < sizeof(s->bss->free_marks) / sizeof(*s->bss->free_marks); i++)
+		looked_at += __atomic_load_n(&s->bss->free_marks[i].second_looks, __ATOMIC_RELAXED);
+	missed = program_missed(book, PROGRAM_KFREE) + program_missed(book, PROGRAM_CACHE_FREE);
+	return missed > looked_at ? missed - looked_at : 0;
+}
+
 uint64_t kernel_book_missed(const struct kernel_book *book)
 {
-	uint64_t missed = 0;
+	uint64_t missed = frees_missed(book) + program_missed(book, PROGRAM_KMALLOC) +
+			  program_missed(book, PROGRAM_CACHE_ALLOC);
 
-	for (int i = 0; i < PROGRAM_COUNT; i++) {
-		struct bpf_prog_info info = {0};
-		uint32_t size = sizeof(info);
-
-		if (!bpf_obj_get_info_by_fd(bpf_program__fd(book->programs[i]), &info, &size))
-			missed += info.recursion_misses;
-	}
-	return missed - book->missed_before;
+	return missed > book->missed_before ? missed - book->missed_before : 0;
 }

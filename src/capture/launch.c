@@ -12,15 +12,18 @@
  */
 #include "capture/launch.h"
 
+#include "capture/procfs.h"
 #include "capture/procmaps.h"
 #include "util/cleanup.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -28,8 +31,71 @@
 #include <unistd.h>
 
 /* Of a loader; more than that is not one that we know. */
-#define CALLS_MOST   100000
-#define SYSCALL_STOP (SIGTRAP | 0x80)
+#define CALLS_MOST     100000
+#define ARGUMENTS_MOST 4096
+#define SYSCALL_STOP   (SIGTRAP | 0x80)
+
+static bool is_text(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char start[4] = "";
+	bool text = fd >= 0 && read(fd, start, sizeof(start)) >= 0 && memcmp(start, "\177ELF", 4);
+
+	if (fd >= 0)
+		close(fd);
+	return text;
+}
+
+/* Returns why not. A text that names no interpreter is the shell's, as execvp() and shells have it.
+ */
+static int execute_path(const char *path, char *const argv[])
+{
+	char *words[ARGUMENTS_MOST];
+	size_t count = 0;
+
+	execv(path, argv);
+	if (errno != ENOEXEC || !is_text(path))
+		return errno;
+	words[count++] = (char *)"sh";
+	words[count++] = (char *)path;
+	for (size_t i = 1; argv[i]; i++) {
+		if (count + 1 == ARGUMENTS_MOST)
+			return E2BIG;
+		words[count++] = argv[i];
+	}
+	words[count] = NULL;
+	execv("/bin/sh", words);
+	return errno;
+}
+
+/* As execvp(), but a program of another machine is not given to the shell. Returns why not. */
+static int execute(char *const argv[])
+{
+	const char *folders = getenv("PATH");
+	int error = ENOENT;
+	char path[PATH_MAX];
+
+	if (strchr(argv[0], '/'))
+		return execute_path(argv[0], argv);
+	if (!folders)
+		folders = "/bin:/usr/bin";
+	for (;;) {
+		size_t length = strcspn(folders, ":");
+		int now;
+
+		snprintf(path, sizeof(path), "%.*s%s%s", (int)length, folders, length ? "/" : "",
+			 argv[0]);
+		now = execute_path(path, argv);
+		if (now != ENOENT && now != ENOTDIR && now != EACCES)
+			return now;
+		/* It was there: that says more than that it is nowhere else. */
+		if (now == EACCES)
+			error = now;
+		if (!folders[length])
+			return error;
+		folders += length + 1;
+	}
+}
 
 /* The child: reports through the pipe why it could not execute; success closes it. */
 static _Noreturn void child(char *const argv[], int go, int report)
@@ -39,8 +105,7 @@ static _Noreturn void child(char *const argv[], int go, int report)
 
 	if (read(go, &byte, 1) != 1)
 		_exit(125); /* nobody holds us */
-	execvp(argv[0], argv);
-	error = errno;
+	error = execute(argv);
 	if (write(report, &error, sizeof(error)) < 0)
 		_exit(126);
 	_exit(error == ENOENT ? 127 : 126);
@@ -127,7 +192,7 @@ static int seize(pid_t pid, int go, int report)
 
 int launch_held(char *const argv[], pid_t *ret, char *error, size_t size)
 {
-	int go[2], report[2], status, signal;
+	int go[2], report[2], status, number;
 	pid_t pid;
 
 	if (pipe2(go, O_CLOEXEC))
@@ -139,6 +204,10 @@ int launch_held(char *const argv[], pid_t *ret, char *error, size_t size)
 		return status;
 	}
 	pid = fork();
+	/* Else, where memtop was started with it ignored, nothing would be told of the child's end.
+	 */
+	if (pid > 0)
+		signal(SIGCHLD, SIG_DFL);
 	if (!pid) {
 		close(go[1]);
 		child(argv, go[0], report[1]);
@@ -152,11 +221,13 @@ int launch_held(char *const argv[], pid_t *ret, char *error, size_t size)
 		return status;
 	if (status) {
 		waitpid(pid, NULL, 0);
-		snprintf(error, size, "cannot execute %s: %s", argv[0], strerror(-status));
+		snprintf(error, size, "cannot %s %s: %s",
+			 status == -EPERM ? "hold (ptrace) or execute" : "execute", argv[0],
+			 strerror(-status));
 		return status;
 	}
 	*ret = pid;
-	status = wait_stop(pid, &signal);
+	status = wait_stop(pid, &number);
 	if (!status)
 		status = run_to_libraries(pid);
 	if (status)
@@ -167,4 +238,12 @@ int launch_held(char *const argv[], pid_t *ret, char *error, size_t size)
 int launch_go(pid_t pid)
 {
 	return ptrace(PTRACE_DETACH, pid, NULL, NULL) ? -errno : 0;
+}
+
+/* Whatever ran has had its pages faulted in. */
+bool launch_had_children(pid_t pid)
+{
+	struct procstat stat;
+
+	return !procstat_read(pid, &stat) && stat.reaped_faults;
 }

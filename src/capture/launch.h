@@ -7,6 +7,7 @@
 #ifndef MEMTOP_CAPTURE_LAUNCH_H
 #define MEMTOP_CAPTURE_LAUNCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -15,6 +16,10 @@
  * in `error`. A command that ended before the point was reached is -ECHILD; it is not waited for.
  */
 int launch_held(char *const argv[], pid_t *ret, char *error, size_t size);
+
+/* Whether the child, which ended and was not waited for yet, has had children that it waited for.
+ */
+bool launch_had_children(pid_t pid);
 
 /* Lets the command run; memtop has no hold on it any more. Same thread as launch_held(). */
 int launch_go(pid_t pid);

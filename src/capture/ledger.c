@@ -37,6 +37,7 @@ static const struct ledger_map maps[] = {
 	MAP("site_totals", struct abi_totals, sites, totals),
 	MAP("site_cohorts", struct abi_cohorts, sites, cohorts),
 	MAP("lost_blocks", int64_t, sites, lost_blocks),
+	MAP("overflows", int64_t, buckets, overflows),
 	{.name = "threads",
 	 .element_size = sizeof(struct abi_thread),
 	 .sizes_offset = offsetof(struct ledger_sizes, threads),

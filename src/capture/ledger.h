@@ -28,6 +28,7 @@ struct ledger {
 	struct abi_totals *totals;
 	struct abi_cohorts *cohorts;
 	int64_t *lost_blocks;
+	int64_t *overflows;
 	struct abi_control *control;
 	struct abi_counters *counters;
 	struct abi_thread *threads; /* NULL where the map is per CPU */

@@ -136,6 +136,7 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 	ret->time_unix_ns = unix_ns();
 	ret->attached_ns = live->attached_ns;
 	ret->generation = live->generation;
+	ret->from_start = live->from_start;
 	read_process(live, now_ns);
 	ret->memory = live->last_memory;
 	user.used_bytes = ret->memory.rss_bytes;
@@ -326,9 +327,13 @@ int live_open(const struct live_options *options, struct source **ret, char *err
 	live->options = *options;
 	live->stop_fd = live->news_fd = live->wait_fd = -1;
 	live->generation = 1;
+	live->from_start = options->launched > 0;
 	pthread_mutex_init(&live->lock, NULL);
 	sites_init(&live->sites);
 	heap_level_init(&live->heap, options->pid, options->budget_percent, options->unwinder);
+	live->heap.options = options->allocators;
+	/* A command may begin as another program. */
+	live->heap.options.functions_may_miss = options->launched != 0;
 	live->mapped = modules_new();
 	live->modules = modules_new();
 	status = open_target(live, error, size);
@@ -338,9 +343,11 @@ int live_open(const struct live_options *options, struct source **ret, char *err
 	/* The heap last: from its first event on the watch is needed. */
 	if (options->kernel)
 		live_open_kernel(live);
+	live->heap.held = options->launched > 0;
 	status = live_choose_level(live, error, size);
 	if (status)
 		goto failed;
+	live->heap.held = false;
 	live->attached_ns = monotonic_ns();
 	live_update_modules(live, live->attached_ns);
 	status = live_start_watch(live);

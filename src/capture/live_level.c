@@ -144,6 +144,7 @@ static void new_generation(struct live *live, uint64_t now_ns)
 	memset(live->heap_losses, 0, sizeof(live->heap_losses));
 	live->before_attach_frees = 0;
 	live->generation++;
+	live->from_start = false;
 	live->attached_ns = now_ns;
 	*live->reason = '\0';
 }
@@ -178,13 +179,16 @@ int live_choose_level(struct live *live, char *error, size_t size)
 	if (live->options.level == LEVEL_PAGES)
 		return enter_pages(live, error, size);
 	status = enter_heap(live, automatic, error, size);
-	if (status && automatic) {
+	/* What the user named and cannot be had is his error, whatever the level. */
+	if (status && automatic && status != -EINVAL) {
 		live_give_reason(live, "%s", error);
 		enter_pages(live, no_pages, sizeof(no_pages));
 		return 0;
 	}
-	if (!status)
+	if (!status) {
 		live->level = LEVEL_HEAP;
+		live_give_reason(live, "%s", live->heap.note);
+	}
 	/* Whatever it was: the level cannot be had here, and the line says why. */
 	return !status || status == -EPERM || status == -EACCES ? status : -EOPNOTSUPP;
 }
@@ -197,6 +201,7 @@ uint64_t live_restart(struct live *live, uint64_t now_ns)
 	eventfd_t news;
 
 	live->restart = live->execed = false;
+	live->heap.options.functions_may_miss = true;
 	eventfd_read(live->news_fd, &news);
 	target_identity_read(live->options.pid, &live->identity);
 	memory_restart(live->memory);
@@ -229,6 +234,8 @@ static int step_to(struct live *live, enum level level)
 	if (level == LEVEL_HEAP)
 		leave_pages(live);
 	new_generation(live, monotonic_ns());
+	if (level == LEVEL_HEAP)
+		live_give_reason(live, "%s", live->heap.note);
 	live->level = level;
 	restart_kernel(live);
 	return 0;

@@ -61,9 +61,10 @@ struct live {
 	uint64_t before_attach_frees;
 	unsigned generation;
 	uint64_t attached_ns;
-	bool execed;  /* another program runs: the next snapshot is this generation's last */
-	bool restart; /* that was given: the next read begins a generation */
-	bool ended;   /* the final snapshot was given */
+	bool from_start; /* the book began before the program's first instruction */
+	bool execed;	 /* another program runs: the next snapshot is this generation's last */
+	bool restart;	 /* that was given: the next read begins a generation */
+	bool ended;	 /* the final snapshot was given */
 };
 
 __attribute__((format(printf, 2, 3))) void live_give_reason(struct live *live, const char *format,

@@ -10,8 +10,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Often enough to let go of a target within 300 ms. */
+/*
+ * Often enough to let go of a target within 300 ms: a look that finds it over its budget, another
+ * one soon after that makes sure, and the time that taking the probes out takes.
+ */
 #define WATCH_MS   100
+#define SURE_MS	   60 /* not less than the cost meter's shortest sample */
 #define MODULES_NS 300000000ull
 #define LINKER_NS  10000000
 /* For tables in a look: a reader waits for it at most. */
@@ -96,6 +100,17 @@ static void watch_linker(struct live *live)
 		nanosleep(&pause, NULL);
 }
 
+/* How long after the last look the next one is due. */
+static unsigned look_ms(struct live *live)
+{
+	unsigned ms;
+
+	pthread_mutex_lock(&live->lock);
+	ms = live->heap.over_budget && !live->let_go ? SURE_MS : WATCH_MS;
+	pthread_mutex_unlock(&live->lock);
+	return ms;
+}
+
 /* Only while somebody takes what comes: else it would be readable for ever. */
 static int linker_fd(struct live *live)
 {
@@ -116,13 +131,15 @@ static void *watch(void *argument)
 	uint64_t looked_ns = monotonic_ns();
 
 	for (;;) {
+		unsigned ms = look_ms(live);
+
 		fds[1].fd = linker_fd(live);
-		if (poll(fds, 2, WATCH_MS) > 0 && fds[0].revents)
+		if (poll(fds, 2, (int)ms) > 0 && fds[0].revents)
 			return NULL;
 		if (fds[1].revents)
 			watch_linker(live);
 		pthread_mutex_lock(&live->lock);
-		if (!live->ended && monotonic_ns() - looked_ns >= WATCH_MS * 900000ull) {
+		if (!live->ended && monotonic_ns() - looked_ns >= ms * 900000ull) {
 			looked_ns = monotonic_ns();
 			look(live);
 		} else if (!live->ended && !live->execed && !live->restart) {

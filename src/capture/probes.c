@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/perf_event.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -144,10 +146,37 @@ int probes_attach(int program, enum probe_kind kind, bool returns, pid_t pid,
 	return 0;
 }
 
+#define MAX_CLOSERS 32
+
+static void *close_link(void *link)
+{
+	close(*(int *)link);
+	return NULL;
+}
+
+/*
+ * The kernel waits for a grace period before a link is gone, one after the other if one thread
+ * closes them all: the target would wait for its last breakpoint to go that much longer.
+ */
 void probes_detach(int *links, size_t *link_count)
 {
-	while (*link_count)
-		close(links[--*link_count]);
+	pthread_t closers[MAX_CLOSERS];
+	size_t started = 0, left = *link_count;
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	while (left > 1 && started < MAX_CLOSERS &&
+	       !pthread_create(&closers[started], NULL, close_link, &links[left - 1])) {
+		started++;
+		left--;
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	while (left)
+		close(links[--left]);
+	for (size_t i = 0; i < started; i++)
+		pthread_join(closers[i], NULL);
+	*link_count = 0;
 }
 
 int probe_load_empty(enum probe_kind kind)

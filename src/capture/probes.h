@@ -53,7 +53,7 @@ int probes_attach(int program, enum probe_kind kind, bool returns, pid_t pid,
 /* A loaded program that does nothing, to try a kind with and to measure it. Its descriptor. */
 int probe_load_empty(enum probe_kind kind);
 
-/* Closes links, last first. */
+/* Closes links, all at once, and returns when their probes are out. */
 void probes_detach(int *links, size_t *link_count);
 
 #endif

@@ -510,6 +510,7 @@ static void picture_take(struct model *model, const struct snapshot *snapshot)
 				     0;
 	picture->generation = snapshot->generation;
 	picture->final = snapshot->final;
+	picture->from_start = snapshot->from_start;
 	picture->target = snapshot->target;
 	picture->level = snapshot->level;
 	snprintf(picture->level_reason, sizeof(picture->level_reason), "%s",

@@ -111,6 +111,7 @@ struct picture {
 	double elapsed_s; /* since attach */
 	unsigned generation;
 	bool final;
+	bool from_start; /* see snapshot.h */
 	struct target_state target;
 	enum level level;
 	char level_reason[160]; /* empty = as asked */

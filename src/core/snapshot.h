@@ -92,7 +92,7 @@ struct overhead {
 	double events_per_s;
 	double ns_per_event;
 	double target_percent;	     /* of the target's CPU time */
-	double worst_thread_percent; /* of that thread's time */
+	double worst_thread_percent; /* of that thread's time: run or slept, not waited for a CPU */
 	pid_t worst_thread;
 	char worst_thread_name[16];
 	double self_cpu_percent;
@@ -143,7 +143,8 @@ struct snapshot {
 	uint64_t time_unix_ns;
 	uint64_t attached_ns; /* when this source began to watch */
 	unsigned generation;
-	bool final; /* last of its generation */
+	bool final;	 /* last of its generation */
+	bool from_start; /* the heap is watched since before the program's first instruction */
 	struct target_state target;
 	enum level level;
 	const char *level_reason; /* NULL = as asked */

@@ -53,7 +53,5 @@ char *export_clean(const char *text, bool controls);
 int export_json(FILE *out, const struct selection *selection);
 /* A block of lines at most `width` columns wide; the stream is flushed. */
 int export_text(FILE *out, const struct selection *selection, unsigned width);
-/* What was never freed when the target ended. */
-int export_leaks(FILE *out, const struct selection *selection, unsigned width);
 
 #endif

@@ -7,6 +7,7 @@
  * The text of an object is plain ASCII: names come from the target and may hold anything.
  */
 #include "export/export.h"
+#include "export/leaks.h"
 
 #include "core/format.h"
 #include "core/losses.h"
@@ -225,7 +226,7 @@ static json_t *overhead_object(const struct selection *selection)
 	return object;
 }
 
-static json_t *frame_object(const struct frame *frame)
+static json_t *frame_object(const struct frame *frame, const char *reason)
 {
 	json_t *object = json_object();
 	char address[24];
@@ -241,6 +242,7 @@ static json_t *frame_object(const struct frame *frame)
 	put(object, "wrapper", json_boolean(frame->wrapper));
 	snprintf(address, sizeof(address), "0x%" PRIx64, frame->address);
 	put_text(object, "address", address);
+	put_text(object, "reason", reason);
 	return object;
 }
 
@@ -252,9 +254,11 @@ static json_t *frames_array(const struct selection *selection, const struct site
 	for (unsigned i = 0; i < info->nframes; i++) {
 		size_t count = resolver_resolve(selection->resolver, selection->picture->modules,
 						info, i, frames, RESOLVER_MAX_INLINED + 1);
+		const char *reason =
+			resolver_reason(selection->resolver, selection->picture->modules, info, i);
 
 		for (size_t f = 0; f < count; f++)
-			json_array_append_new(array, frame_object(&frames[f]));
+			json_array_append_new(array, frame_object(&frames[f], reason));
 	}
 	return array;
 }
@@ -320,17 +324,98 @@ static json_t *picture_object(const struct selection *selection)
 	return object;
 }
 
-int export_json(FILE *out, const struct selection *selection)
+static json_t *sum_object(const struct leak_sum *sum)
 {
-	json_t *object;
+	json_t *object = json_object();
+
+	put_count(object, "bytes", sum->bytes);
+	put_count(object, "blocks", sum->blocks);
+	put_count(object, "sites", sum->sites);
+	return object;
+}
+
+static json_t *suppressions_array(const struct suppressions *suppressions)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; suppressions && i < suppressions->count; i++) {
+		const struct suppression *suppression = &suppressions->data[i];
+		json_t *object = json_object();
+
+		put_text(object, "pattern", suppression->pattern);
+		put_count(object, "line", suppression->line);
+		put_count(object, "bytes", suppression->bytes);
+		put_count(object, "blocks", suppression->blocks);
+		put_count(object, "sites", suppression->sites);
+		json_array_append_new(array, object);
+	}
+	return array;
+}
+
+static json_t *leaks_object(const struct leak_report *report)
+{
+	const struct leaks *leaks = report->leaks;
+	const struct leak_verdict *verdict = &report->verdict;
+	bool judged = verdict->gated && !verdict->not_judged;
+	json_t *object = json_object();
+
+	put(object, "all", sum_object(&leaks->all));
+	put(object, "suppressed", sum_object(&leaks->suppressed));
+	put(object, "baseline", sum_object(&leaks->before));
+	put(object, "leaked", sum_object(&leaks->leaked));
+	put_known(object, "limit_bytes", verdict->limit_bytes, verdict->gated);
+	put(object, "judged", json_boolean(judged));
+	put_text(object, "not_judged", verdict->gated ? verdict->not_judged : NULL);
+	put(object, "failed", judged ? json_boolean(verdict->failed) : json_null());
+	put(object, "children", json_boolean(verdict->children));
+	put(object, "suppressions", suppressions_array(leaks->suppressions));
+	return object;
+}
+
+static json_t *leak_object(const struct selection *selection, const struct leak *leak)
+{
+	json_t *object = site_object(selection, leak->site);
+
+	put_text(object, "suppressed_by", leak->suppression ? leak->suppression->pattern : NULL);
+	put_known(object, "baseline_bytes", leak->before.bytes, leak->known);
+	put_known(object, "baseline_blocks", leak->before.blocks, leak->known);
+	return object;
+}
+
+static int write_object(FILE *out, json_t *object)
+{
 	int err;
 
-	json_set_alloc_funcs(xmalloc, free); /* never NULL: nothing can be left out */
-	object = picture_object(selection);
 	errno = 0;
 	err = json_dumpf(object, out, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(12));
 	json_decref(object);
 	if (err || fputc('\n', out) == EOF || fflush(out))
 		return errno ? -errno : -EIO;
 	return 0;
+}
+
+int export_json(FILE *out, const struct selection *selection)
+{
+	json_set_alloc_funcs(xmalloc, free); /* never NULL: nothing can be left out */
+	return write_object(out, picture_object(selection));
+}
+
+/* A tick's object whose sites are those that hold blocks; `rest` are all others. */
+int export_leaks_json(FILE *out, const struct leak_report *report)
+{
+	const struct leaks *leaks = report->leaks;
+	struct selection selection = {.picture = leaks->picture,
+				      .resolver = leaks->resolver,
+				      .total = leaks->picture->site_count,
+				      .names_percent = NAN};
+	json_t *object, *sites;
+
+	json_set_alloc_funcs(xmalloc, free);
+	leaks_rest(leaks, &selection.rest);
+	object = picture_object(&selection);
+	sites = json_object_get(object, "sites");
+	for (size_t i = 0; i < leaks->count; i++)
+		json_array_append_new(sites, leak_object(&selection, &leaks->data[i]));
+	put(object, "leaks", leaks_object(report));
+	return write_object(out, object);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Text for people without a screen: a block of lines a tick, as `top -b` writes it, and the report
- * of what a started command never freed. Each line is cleaned and cut in one place, write_line().
+ * Text for people without a screen: a block of lines a tick, as `top -b` writes it. Each line is
+ * cleaned and cut in one place, write_line().
  */
 #include "export/export.h"
 
@@ -280,43 +280,5 @@ int export_text(FILE *out, const struct selection *selection, unsigned width)
 	if (selection->total > selection->count)
 		fprintf(out, "%zu of %zu sites\n", selection->count, selection->total);
 	fputc('\n', out);
-	return flush(out);
-}
-
-int export_leaks(FILE *out, const struct selection *selection, unsigned width)
-{
-	const struct picture *picture = selection->picture;
-	const struct totals *user = &picture->sides[SIDE_USER].totals;
-	char bytes[FORMAT_SIZE], blocks[FORMAT_SIZE];
-	struct line line = {0};
-
-	if (!picture->sides[SIDE_USER].known) {
-		add(&line, "memtop: %s[%d] ended; blocks were not followed at level %s %s",
-		    picture->target.comm, (int)picture->target.pid, level_name(picture->level),
-		    picture->level_reason);
-		write_line(out, &line, width);
-		return flush(out);
-	}
-	add(&line, "memtop: %s[%d] ended; never freed: %s in %s blocks", picture->target.comm,
-	    (int)picture->target.pid, format_bytes(bytes, totals_live_bytes(user)),
-	    format_count(blocks, totals_live_blocks(user)));
-	write_line(out, &line, width);
-	write_losses(out, picture, width);
-	for (size_t i = 0, lines = 0; i < selection->count; i++) {
-		const struct site_stats *site = selection->sites[i];
-
-		if (!totals_live_blocks(&site->totals) || site->info->flags & SITE_UNMATCHED)
-			continue;
-		if (!lines++) {
-			add(&line, "%8s %10s %14s  %s", "BYTES", "BLOCKS", "KIND",
-			    "ALLOCATED BY ← CALLERS");
-			write_line(out, &line, width);
-		}
-		add(&line, "%8s %10s %14s  ", format_bytes(bytes, totals_live_bytes(&site->totals)),
-		    format_count(blocks, totals_live_blocks(&site->totals)),
-		    kind_name(site->info->kind));
-		add_stack(&line, selection, site->info);
-		write_line(out, &line, width);
-	}
 	return flush(out);
 }

@@ -292,20 +292,17 @@ static size_t find_chain(const struct lines *lines, Dwarf_Die *function, uint64_
 	return count;
 }
 
-static size_t fill(Dwarf_Die *unit, uint64_t address, Dwarf_Die *chain, size_t count,
-		   struct line_frame *ret, size_t cap)
+static size_t fill(Dwarf_Die *unit, uint64_t address, uint64_t start, Dwarf_Die *chain,
+		   size_t count, struct line_frame *ret, size_t cap)
 {
 	struct line_frame frame = {0};
 	size_t written = 0;
 
 	line_of(unit, address, &frame);
 	for (size_t i = count; i-- > 0;) {
-		Dwarf_Addr entry;
-
 		frame.name = function_name(&chain[i]);
 		frame.inlined = i > 0;
-		if (!i && dwarf_entrypc(&chain[0], &entry) == 0)
-			frame.entry = entry;
+		frame.start = i ? 0 : start;
 		/* Where there is no room it is the middle that is left out. */
 		if (written + 1 < cap || !i)
 			ret[written++] = frame;
@@ -333,8 +330,8 @@ static size_t find_frames(struct lines *lines, uint64_t address, Dwarf_Die *unit
 		line_of(unit, address, &ret[0]);
 		return ret[0].file ? 1 : 0;
 	}
-	return fill(unit, address, chain, find_chain(lines, &function, address, chain, MAX_INLINED),
-		    ret, cap);
+	return fill(unit, address, function_range->low, chain,
+		    find_chain(lines, &function, address, chain, MAX_INLINED), ret, cap);
 }
 
 size_t lines_find(struct lines *lines, uint64_t address, struct line_frame *ret, size_t cap)

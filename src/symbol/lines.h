@@ -21,7 +21,8 @@ struct line_frame {
 	const char *folder; /* what a relative `file` is in; NULL = not known */
 	unsigned line;
 	bool inlined;
-	uint64_t entry; /* of the physical function (the last frame); 0 = not known */
+	uint64_t start; /* of the part of the physical function (the last frame) that the address is
+			 * in: a compiler may put its cold code elsewhere; else 0 */
 };
 
 /* `dwarf` is borrowed until lines_free(); *stop ends long walks. */

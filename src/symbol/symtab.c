@@ -199,6 +199,20 @@ const struct symtab_entry *symtab_at(const struct symtab *symtab, uint64_t addre
 	return &symtab->entries.data[i - 1];
 }
 
+const struct symtab_entry *symtab_named(const struct symtab *symtab, uint64_t address,
+					const char *name)
+{
+	for (size_t i = count_up_to(symtab, address), walked = 0; i-- > 0; walked++) {
+		const struct symtab_entry *entry = &symtab->entries.data[i];
+
+		if (entry->start != address || walked == MAX_WALK)
+			return NULL;
+		if (!strcmp(entry->name, name))
+			return entry;
+	}
+	return NULL;
+}
+
 size_t symtab_bytes(const struct symtab *symtab)
 {
 	return symtab->entries.capacity * sizeof(struct symtab_entry) +

@@ -41,6 +41,9 @@ size_t symtab_count(const struct symtab *symtab);
 const struct symtab_entry *symtab_find(const struct symtab *symtab, uint64_t address);
 /* What starts at exactly `address`, or NULL. */
 const struct symtab_entry *symtab_at(const struct symtab *symtab, uint64_t address);
+/* `name` itself where it is one of those that start at `address`, or NULL. */
+const struct symtab_entry *symtab_named(const struct symtab *symtab, uint64_t address,
+					const char *name);
 size_t symtab_bytes(const struct symtab *symtab);
 
 /* For tables whose source gives no sizes: each entry, in sorted order, ends where the next starts,

@@ -75,7 +75,7 @@ static void read_build_id(Elf *elf, struct elf_frames *frames)
 	}
 }
 
-static bool use_section(Elf *elf, struct elf_frames *frames, const char *wanted, bool debug_frame)
+static bool use_section(Elf *elf, const char *wanted, struct rows_input *ret)
 {
 	Elf_Scn *section = NULL;
 	GElf_Shdr header;
@@ -97,10 +97,9 @@ static bool use_section(Elf *elf, struct elf_frames *frames, const char *wanted,
 		data = elf_rawdata(section, NULL);
 		if (!data || !data->d_buf || !data->d_size)
 			return false;
-		frames->input.data = data->d_buf;
-		frames->input.size = data->d_size;
-		frames->input.address = header.sh_addr;
-		frames->input.debug_frame = debug_frame;
+		ret->data = data->d_buf;
+		ret->size = data->d_size;
+		ret->address = header.sh_addr;
 		return true;
 	}
 	return false;
@@ -188,8 +187,10 @@ static int read_elf(Elf *elf, struct elf_frames *frames)
 		return error;
 	read_build_id(elf, frames);
 	read_data_address(elf, frames);
-	if (!use_section(elf, frames, ".eh_frame", false) &&
-	    !use_section(elf, frames, ".debug_frame", true))
+	frames->debug = frames->input;
+	frames->debug.debug_frame = true;
+	use_section(elf, ".debug_frame", &frames->debug);
+	if (!use_section(elf, ".eh_frame", &frames->input))
 		use_eh_frame_header(elf, frames);
 	return 0;
 }
@@ -216,6 +217,22 @@ int elf_frames_open_image(void *image, size_t size, struct elf_frames *ret)
 	memset(ret, 0, sizeof(*ret));
 	elf_version(EV_CURRENT);
 	return finish(ret, read_elf(elf_memory(image, size), ret));
+}
+
+int elf_frames_compile(const struct elf_frames *frames, struct rows *ret)
+{
+	int error = frames->input.size ? rows_compile(&frames->input, ret) : -ENODATA;
+	struct rows debug;
+
+	if (error == -ENOTSUP || !frames->debug.size)
+		return error;
+	if (error)
+		return rows_compile(&frames->debug, ret);
+	if (!rows_compile(&frames->debug, &debug)) {
+		rows_fill(ret, &debug);
+		rows_deinit(&debug);
+	}
+	return 0;
 }
 
 void elf_frames_close(struct elf_frames *frames)

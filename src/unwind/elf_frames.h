@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What unwinding needs of an ELF file: its frame section, load addresses, build-id. */
+/* What unwinding needs of an ELF file: its frame sections, load addresses, build-id. */
 #ifndef MEMTOP_UNWIND_ELF_FRAMES_H
 #define MEMTOP_UNWIND_ELF_FRAMES_H
 
@@ -22,7 +22,8 @@ struct elf_segment {
 };
 
 struct elf_frames {
-	struct rows_input input; /* frame section; size 0 = the file has none */
+	struct rows_input input; /* .eh_frame; size 0 = the file has none */
+	struct rows_input debug; /* .debug_frame; the same */
 	uint64_t text_end; /* address after the last executable byte; input.base is the first */
 	uint8_t build_id[ELF_FRAMES_BUILD_ID_MAX];
 	unsigned build_id_size;
@@ -35,6 +36,8 @@ struct elf_frames {
 int elf_frames_open(int fd, struct elf_frames *ret);
 /* The same from an image in memory, borrowed until elf_frames_close(): the vdso. */
 int elf_frames_open_image(void *image, size_t size, struct elf_frames *ret);
+/* All that they say: .debug_frame of what .eh_frame is silent about. As rows_compile(). */
+int elf_frames_compile(const struct elf_frames *frames, struct rows *ret);
 void elf_frames_close(struct elf_frames *frames);
 
 /*

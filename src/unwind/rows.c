@@ -205,6 +205,40 @@ void rows_deinit(struct rows *rows)
 	rows->count = 0;
 }
 
+/* The address of the next row, beyond all if there is none. */
+static uint64_t next_pc(const struct rows *rows, size_t at)
+{
+	return at < rows->count ? rows->data[at].pc : UINT64_MAX;
+}
+
+void rows_fill(struct rows *rows, const struct rows *other)
+{
+	struct rows merged = *rows;
+	uint32_t own = UNWIND_NONE, others = UNWIND_NONE;
+	size_t i = 0, j = 0;
+
+	merged.data = xreallocarray(NULL, rows->count + other->count + 1, sizeof(*merged.data));
+	merged.count = 0;
+	while (i < rows->count || j < other->count) {
+		uint64_t next = next_pc(rows, i), pc = next_pc(other, j);
+
+		if (next < pc)
+			pc = next;
+		if (next == pc)
+			own = rows->data[i++].rule;
+		if (next_pc(other, j) == pc)
+			others = other->data[j++].rule;
+		append(&merged,
+		       (struct unwind_row){(uint32_t)pc, own == UNWIND_NONE ? others : own});
+	}
+	merged.functions += other->functions;
+	merged.damaged += other->damaged;
+	merged.changes += other->changes;
+	merged.unsupported += other->unsupported;
+	free(rows->data);
+	*rows = merged;
+}
+
 uint32_t rows_find(const struct rows *rows, uint32_t pc)
 {
 	size_t low = 0, high = rows->count;

@@ -40,6 +40,8 @@ struct rows {
  */
 int rows_compile(const struct rows_input *input, struct rows *ret);
 void rows_deinit(struct rows *rows);
+/* Takes the rules of `other` where there are none. */
+void rows_fill(struct rows *rows, const struct rows *other);
 
 /* Rule in force at `pc`; UNWIND_NONE before the first row. */
 uint32_t rows_find(const struct rows *rows, uint32_t pc);

@@ -171,9 +171,7 @@ static int compile_frames(const struct elf_frames *frames, struct table *table, 
 	table->base = frames->input.base;
 	table->segment_count = frames->segment_count;
 	memcpy(table->segments, frames->segments, sizeof(table->segments));
-	if (!frames->input.size)
-		return -ENODATA;
-	return rows_compile(&frames->input, ret);
+	return elf_frames_compile(frames, ret);
 }
 
 static int compile_vdso(pid_t pid, struct table *table, struct rows *ret)

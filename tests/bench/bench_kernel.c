@@ -5,6 +5,8 @@
  * time with nothing attached. Rounds are interleaved and medians taken. The number of events of a
  * pair is what the book counted for it.
  */
+#include "tests/bench/probing.h"
+
 #include "capture/kernel.h"
 
 #include <stdio.h>
@@ -39,19 +41,6 @@ static double measure(void)
 		close(ends[1]);
 	}
 	return (now_ns() - start) / PAIRS;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double difference = *(const double *)a - *(const double *)b;
-
-	return (difference > 0) - (difference < 0);
-}
-
-static double median(double values[ROUNDS])
-{
-	qsort(values, ROUNDS, sizeof(*values), by_value);
-	return values[ROUNDS / 2];
 }
 
 /* Allocations and frees of a pair. */
@@ -96,14 +85,17 @@ int main(void)
 		foreign[i] = measure_watched(getppid(), NULL);
 		own[i] = measure_watched(getpid(), &events);
 	}
-	bare_ns = median(bare);
-	foreign_ns = median(foreign) - bare_ns;
-	own_ns = median(own) - bare_ns;
+	bare_ns = median_of(bare, ROUNDS);
+	foreign_ns = median_of(foreign, ROUNDS) - bare_ns;
+	own_ns = median_of(own, ROUNDS) - bare_ns;
 	printf("pipe and close, nothing attached   %8.0f ns\n", bare_ns);
 	printf("  watching another process         %+8.0f ns\n", foreign_ns);
 	printf("  watching this one                %+8.0f ns\n", own_ns);
 	printf("events of a pair                   %8.1f\n", events);
 	printf("foreign event                      %8.1f ns\n", foreign_ns / events);
 	printf("own event (half are frees)         %8.1f ns\n", own_ns / events);
+	figure(bare_ns, "kernel.pair.ns");
+	figure(foreign_ns / events, "kernel.foreign.ns");
+	figure(own_ns / events, "kernel.own.ns");
 	return 0;
 }

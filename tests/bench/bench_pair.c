@@ -3,386 +3,206 @@
  * What a malloc and its free cost a target with memtop's programs, against bare traps: empty
  * programs at the same instructions, the least that any tracer by probes can cost.
  *
- * A child does the pairs, in slices, and takes the time of the slice that is slower than only a
- * quarter of them: what else runs on the machine hits the others. Variants take turns within each
- * round; ratios are taken within a round; medians are over rounds. The last columns are what the
- * programs themselves take, from the kernel's run-time statistics (which cost time of their own, so
- * they are taken apart).
+ * Variants take turns within each round; ratios are taken within a round; medians are over rounds.
+ * The last columns are what the programs themselves take, from the kernel's run-time statistics
+ * (which cost time of their own, so they are taken apart).
  *
- * usage: bench_pair [ROUNDS [PAIRS]]
+ *     bench_pair [ROUNDS [PAIRS]]
+ *     bench_pair curves [ROUNDS [PAIRS]]   how the cost grows: depth, live blocks, sites, threads
  */
-#include "capture/allocators.h"
-#include "capture/heap.h"
-#include "unwind/unwinder.h"
+#include "tests/bench/probing.h"
+
 #include "util/alloc.h"
 
 #include <bpf/bpf.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define MAX_ROUNDS  101
-#define LIVE_BLOCKS 1000000u
-#define SLICES	    40
+#define MAX_ROUNDS 101
+#define MAX_SHAPES 40
 
-enum workload {
-	HOT_10,
-	HOT_20,
-	HOT_40,
-	CHURN,
-	WORKLOADS
+struct shape {
+	char name[32];
+	const char *shape;
+	unsigned a, b;
+	unsigned pairs_per_mille; /* of those asked for */
+	bool sessions_only;
 };
 
-static const char *const workload_names[WORKLOADS] = {
-	[HOT_10] = "depth 10",
-	[HOT_20] = "depth 20",
-	[HOT_40] = "depth 40",
-	[CHURN] = "1 M live",
+static const struct shape table_shapes[] = {
+	{"depth 10", "hot", 6, 0, 1000, false},	      {"depth 20", "hot", 16, 0, 1000, false},
+	{"depth 40", "hot", 36, 0, 1000, false},      {"1k live", "churn", 1000, 0, 1000, true},
+	{"1M live", "churn", 1000000, 0, 1000, true}, {"1 thread", "threads", 1, 200, 1000, true},
+	{"2 threads", "threads", 2, 200, 500, true},  {"8 threads", "threads", 8, 200, 250, true},
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
-}
-
-static void die(const char *what)
-{
-	fprintf(stderr, "bench_pair: %s\n", what);
-	exit(1);
-}
-
-/* --- the target */
-
-static void *volatile sink;
-static void **live;
-
-__attribute__((noipa)) static void hot(unsigned pairs)
-{
-	for (unsigned i = 0; i < pairs; i++) {
-		sink = malloc(32 + i % 64);
-		free(sink);
-	}
-}
-
-__attribute__((noipa)) static unsigned deep(unsigned depth, unsigned pairs)
-{
-	unsigned frames = 1;
-
-	if (depth)
-		frames += deep(depth - 1, pairs);
-	else
-		hot(pairs);
-	__asm__ volatile("" : "+r"(frames)); /* keeps it from becoming a loop */
-	return frames;
-}
-
-__attribute__((noipa)) static void churn(unsigned pairs)
-{
-	static unsigned state = 1;
-
-	for (unsigned i = 0; i < pairs; i++) {
-		void **slot;
-
-		state = state * 1664525u + 1013904223u;
-		slot = &live[(uint64_t)state * LIVE_BLOCKS >> 32];
-		free(*slot);
-		*slot = malloc(48);
-	}
-}
-
-static void work(enum workload workload, unsigned pairs)
-{
-	static const unsigned depths[] = {[HOT_10] = 10, [HOT_20] = 20, [HOT_40] = 40};
-
-	if (workload == CHURN)
-		churn(pairs);
-	else
-		deep(depths[workload], pairs);
-}
-
-struct order {
-	unsigned workload, pairs;
-};
-
-static int compare(const void *a, const void *b)
-{
-	double difference = *(const double *)a - *(const double *)b;
-
-	return difference < 0 ? -1 : difference > 0;
-}
-
-/* Nanoseconds for a pair. */
-static double take_time(enum workload workload, unsigned pairs)
-{
-	double slices[SLICES];
-
-	work(workload, pairs / SLICES);
-	for (unsigned i = 0; i < SLICES; i++) {
-		uint64_t start = now_ns();
-
-		work(workload, pairs / SLICES);
-		slices[i] = (double)(now_ns() - start) / (pairs / SLICES);
-	}
-	qsort(slices, SLICES, sizeof(*slices), compare);
-	return slices[SLICES / 4];
-}
-
-/* Fills the live blocks only once they are watched. */
-static _Noreturn void be_target(int in, int out)
-{
-	struct order order;
-
-	live = xcalloc(LIVE_BLOCKS, sizeof(*live));
-	while (read(in, &order, sizeof(order)) == sizeof(order)) {
-		double took;
-
-		if (order.workload == CHURN)
-			for (unsigned i = 0; i < LIVE_BLOCKS && !live[i]; i++)
-				live[i] = malloc(48);
-		took = take_time(order.workload, order.pairs);
-		if (write(out, &took, sizeof(took)) != sizeof(took))
-			break;
-	}
-	_exit(0);
-}
-
-struct target {
-	pid_t pid;
-	int in, out;
-};
-
-static void start_target(struct target *target)
-{
-	int to[2], from[2];
-
-	if (pipe(to) || pipe(from))
-		die("pipe");
-	target->pid = fork();
-	if (!target->pid) {
-		close(to[1]);
-		be_target(to[0], from[1]);
-	}
-	close(to[0]);
-	close(from[1]);
-	target->in = to[1];
-	target->out = from[0];
-}
-
-/* Nanoseconds for a pair. */
-static double order(const struct target *target, enum workload workload, unsigned pairs)
-{
-	struct order order = {.workload = workload, .pairs = pairs};
-	double took;
-
-	if (write(target->in, &order, sizeof(order)) != sizeof(order) ||
-	    read(target->out, &took, sizeof(took)) != sizeof(took))
-		die("the target has died");
-	return took;
-}
-
-/* --- the variants */
-
-enum variant {
-	UNPROBED,
-	BARE_SESSION,
-	MEMTOP_SESSION,
-	BARE_MULTI,
-	MEMTOP_MULTI,
-	VARIANTS
-};
-
-static const char *const variant_names[VARIANTS] = {
-	[UNPROBED] = "unprobed",
-	[BARE_SESSION] = "bare, session",
-	[MEMTOP_SESSION] = "memtop, session",
-	[BARE_MULTI] = "bare, multi",
-	[MEMTOP_MULTI] = "memtop, multi",
-};
-
-/* Of memtop's variants, the bare one. */
-static enum variant bare_of(enum variant variant)
-{
-	return variant == MEMTOP_MULTI ? BARE_MULTI : BARE_SESSION;
-}
 
 struct bench {
-	struct target target;
-	struct probe allocating[64], freeing[64], malloc_only, free_only;
-	struct heap_probes probes;
-	struct probe_points points;
-	struct modules *modules;
-	struct unwinder *unwinder;
-	struct heap *heap;
-	int links[8];
-	size_t link_count;
-	double ns[WORKLOADS][VARIANTS][MAX_ROUNDS];
-	double program_ns[WORKLOADS][VARIANTS][MAX_ROUNDS];
+	struct bench_target target;
+	struct watcher *watcher;
+	struct shape shapes[MAX_SHAPES];
+	unsigned shape_count;
+	enum watch_kind kinds[WATCH_KINDS];
+	unsigned kind_count;
+	double ns[MAX_SHAPES][WATCH_KINDS][MAX_ROUNDS];
+	double program_ns[MAX_SHAPES][WATCH_KINDS][MAX_ROUNDS];
 };
 
-static void find_points(struct bench *bench)
+static double ask(struct bench *bench, const struct shape *shape, unsigned pairs)
 {
-	struct procmaps maps;
-	char error[256] = "the target's maps";
+	unsigned share = (uint64_t)pairs * shape->pairs_per_mille / 1000;
 
-	if (procmaps_read(bench->target.pid, &maps) ||
-	    allocators_find(bench->target.pid, &maps, &bench->points, error, sizeof(error)))
-		die(error);
-	bench->modules = modules_new();
-	bench->unwinder = table_unwinder_new(bench->target.pid, 64ull << 20);
-	procmaps_update_modules(bench->modules, &maps, bench->target.pid, now_ns());
-	bench->unwinder->ops->update(bench->unwinder, bench->modules);
-	procmaps_deinit(&maps);
-	bench->probes.allocating = bench->allocating;
-	bench->probes.freeing = bench->freeing;
-	for (size_t i = 0; i < bench->points.count && i < 64; i++) {
-		const struct probe_point *point = &bench->points.data[i];
-		struct probe probe = {.path = point->path,
-				      .offset = point->probe_offset,
-				      .cookie = point->function->kind};
-
-		if (!strcmp(point->function->name, "malloc"))
-			bench->malloc_only = probe;
-		if (!strcmp(point->function->name, "free"))
-			bench->free_only = probe;
-		if (point->function->shape == SHAPE_FREE)
-			bench->freeing[bench->probes.freeing_count++] = probe;
-		else
-			bench->allocating[bench->probes.allocating_count++] = probe;
-	}
-}
-
-static void attach_empty(struct bench *bench, enum probe_kind kind, bool returns,
-			 const struct probe *probe)
-{
-	int program = probe_load_empty(kind);
-
-	if (program < 0 || probes_attach(program, kind, returns, bench->target.pid, probe, 1,
-					 bench->links, &bench->link_count))
-		die("cannot attach an empty program");
-	close(program);
-}
-
-static void attach_heap(struct bench *bench, enum probe_kind kind)
-{
-	struct ledger_sizes sizes = {.buckets = 1u << 19, .sites = 16384, .threads = 256};
-	char error[256];
-
-	if (heap_open(bench->target.pid, kind, &bench->probes, &sizes, bench->unwinder, now_ns(),
-		      &bench->heap, error, sizeof(error)))
-		die(error);
-	while (bench->unwinder->ops->work(bench->unwinder, 1000))
-		;
-	if (heap_attach(bench->heap))
-		die("cannot attach");
-}
-
-static void attach(struct bench *bench, enum variant variant)
-{
-	switch (variant) {
-	case BARE_SESSION:
-		attach_empty(bench, PROBE_SESSION, false, &bench->malloc_only);
-		attach_empty(bench, PROBE_MULTI, false, &bench->free_only);
-		break;
-	case BARE_MULTI:
-		attach_empty(bench, PROBE_MULTI, true, &bench->malloc_only);
-		attach_empty(bench, PROBE_MULTI, false, &bench->malloc_only);
-		attach_empty(bench, PROBE_MULTI, false, &bench->free_only);
-		break;
-	case MEMTOP_SESSION:
-		attach_heap(bench, PROBE_SESSION);
-		break;
-	case MEMTOP_MULTI:
-		attach_heap(bench, PROBE_MULTI);
-		break;
-	default:
-		break;
-	}
-}
-
-static void detach(struct bench *bench)
-{
-	heap_close(bench->heap);
-	bench->heap = NULL;
-	probes_detach(bench->links, &bench->link_count);
+	return bench_target_ask(&bench->target, shape->shape, shape->a, shape->b,
+				share ? share : 1);
 }
 
 /* Nanoseconds in memtop's programs for a pair, the kernel's measuring of them included. */
-static double measure_programs(struct bench *bench, enum workload workload, unsigned pairs)
+static double measure_programs(struct bench *bench, const struct shape *shape, unsigned pairs)
 {
+	const struct heap *heap = watcher_heap(bench->watcher);
 	struct heap_statistics before, after;
 	int statistics = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	uint64_t frees;
 
-	heap_read_statistics(bench->heap, &before);
-	order(&bench->target, workload, pairs);
-	heap_read_statistics(bench->heap, &after);
-	close(statistics);
-	return (double)(after.run_time_ns - before.run_time_ns) /
-	       (after.freeing_runs - before.freeing_runs);
+	heap_read_statistics(heap, &before);
+	ask(bench, shape, pairs);
+	heap_read_statistics(heap, &after);
+	if (statistics >= 0)
+		close(statistics);
+	frees = after.freeing_runs - before.freeing_runs;
+	return frees ? (double)(after.run_time_ns - before.run_time_ns) / frees : 0;
 }
 
-static void run_variant(struct bench *bench, enum variant variant, unsigned round, unsigned pairs)
+static bool left_out(const struct shape *shape, enum watch_kind kind)
 {
-	attach(bench, variant);
-	for (unsigned i = 0; i < WORKLOADS; i++) {
-		bench->ns[i][variant][round] = order(&bench->target, i, pairs);
-		if (bench->heap)
-			bench->program_ns[i][variant][round] = measure_programs(bench, i, pairs);
+	return shape->sessions_only && (kind == WATCH_BARE_MULTI || kind == WATCH_MULTI);
+}
+
+static void run_kind(struct bench *bench, enum watch_kind kind, unsigned round, unsigned pairs)
+{
+	watcher_attach(bench->watcher, kind);
+	for (unsigned i = 0; i < bench->shape_count; i++) {
+		const struct shape *shape = &bench->shapes[i];
+
+		if (left_out(shape, kind))
+			continue;
+		/* Each book begins empty: these are the blocks that are to be live in it. */
+		if (watcher_heap(bench->watcher) && !strcmp(shape->shape, "churn"))
+			bench_target_ask(&bench->target, "refill", shape->a, 0, 1);
+		bench->ns[i][kind][round] = ask(bench, shape, pairs);
+		if (watcher_heap(bench->watcher))
+			bench->program_ns[i][kind][round] =
+				measure_programs(bench, shape, pairs / 4);
 	}
-	detach(bench);
+	watcher_detach(bench->watcher);
 }
 
-static double median(const double *numbers, unsigned count)
+/* "depth 10" and "memtop, session" as depth_10 and memtop_session. */
+static const char *as_word(const char *text, char *word)
 {
-	double sorted[MAX_ROUNDS];
+	char *at = word;
 
-	memcpy(sorted, numbers, count * sizeof(*sorted));
-	qsort(sorted, count, sizeof(*sorted), compare);
-	return sorted[count / 2];
+	for (; *text; text++)
+		if (*text == ' ')
+			*at++ = '_';
+		else if (*text != ',')
+			*at++ = *text;
+	*at = '\0';
+	return word;
+}
+
+static void report_one(const struct bench *bench, unsigned i, enum watch_kind kind, unsigned rounds)
+{
+	char shape[64], watch[64];
+	double ratios[MAX_ROUNDS];
+	double ns = median_of(bench->ns[i][kind], rounds), ratio;
+
+	for (unsigned k = 0; k < rounds; k++)
+		ratios[k] = bench->ns[i][kind][k] / bench->ns[i][watch_bare_of(kind)][k];
+	ratio = median_of(ratios, rounds);
+	printf("%-14s %-18s %10.0f %10.3f", bench->shapes[i].name, watch_names[kind], ns, ratio);
+	if (bench->program_ns[i][kind][0] > 0)
+		printf(" %14.0f", median_of(bench->program_ns[i][kind], rounds));
+	putchar('\n');
+	as_word(bench->shapes[i].name, shape);
+	as_word(watch_names[kind], watch);
+	figure(ns, "pair.%s.%s.ns", shape, watch);
+	figure(ratio, "pair.%s.%s.ratio", shape, watch);
+	if (bench->program_ns[i][kind][0] > 0)
+		figure(median_of(bench->program_ns[i][kind], rounds), "pair.%s.%s.programs_ns",
+		       shape, watch);
 }
 
 static void report(const struct bench *bench, unsigned rounds)
 {
-	double ratios[MAX_ROUNDS];
-
-	printf("%-12s %-18s %10s %10s %14s\n", "workload", "variant", "ns/pair", "to bare",
+	printf("%-14s %-18s %10s %10s %14s\n", "shape", "variant", "ns/pair", "to bare",
 	       "programs, ns");
-	for (unsigned i = 0; i < WORKLOADS; i++)
-		for (unsigned j = 0; j < VARIANTS; j++) {
-			for (unsigned k = 0; k < rounds; k++)
-				ratios[k] = bench->ns[i][j][k] / bench->ns[i][bare_of(j)][k];
-			printf("%-12s %-18s %10.0f %10.3f", workload_names[i], variant_names[j],
-			       median(bench->ns[i][j], rounds), median(ratios, rounds));
-			if (bench->program_ns[i][j][0] > 0)
-				printf(" %14.0f", median(bench->program_ns[i][j], rounds));
-			putchar('\n');
-		}
+	for (unsigned i = 0; i < bench->shape_count; i++)
+		for (unsigned j = 0; j < bench->kind_count; j++)
+			if (!left_out(&bench->shapes[i], bench->kinds[j]))
+				report_one(bench, i, bench->kinds[j], rounds);
+}
+
+static void add_shape(struct bench *bench, const char *curve, const char *shape, unsigned a,
+		      unsigned b, unsigned per_mille, unsigned x)
+{
+	struct shape *new = &bench->shapes[bench->shape_count++];
+
+	snprintf(new->name, sizeof(new->name), "%s %u", curve, x);
+	new->shape = shape;
+	new->a = a;
+	new->b = b;
+	new->pairs_per_mille = per_mille;
+}
+
+static void choose_curves(struct bench *bench)
+{
+	static const unsigned depths[] = {5, 10, 20, 30, 40, 60, 80, 100};
+	unsigned cores = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+
+	/* main, its callers, hot() and the outermost deep() are frames too. */
+	for (unsigned i = 0; i < sizeof(depths) / sizeof(*depths); i++)
+		add_shape(bench, "depth", "hot", depths[i] - 4, 0, 1000, depths[i]);
+	for (unsigned live = 1000; live <= 10000000; live *= 10)
+		add_shape(bench, "live", "churn", live, 0, 1000, live);
+	for (unsigned sites = 10; sites <= 100000; sites *= 10)
+		add_shape(bench, "sites", "paths", sites, 0, 3000, sites);
+	for (unsigned threads = 1; threads <= 4 * cores && threads <= 256; threads *= 2)
+		add_shape(bench, "threads", "threads", threads, 200, 1000 / threads, threads);
 }
 
 int main(int argc, char **argv)
 {
-	unsigned rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 11;
-	unsigned pairs = argc > 2 ? strtoul(argv[2], NULL, 10) : 20000;
+	bool curves = argc > 1 && !strcmp(argv[1], "curves");
+	unsigned rounds = argc > 1 + curves ? strtoul(argv[1 + curves], NULL, 10) : 11;
+	unsigned pairs = argc > 2 + curves ? strtoul(argv[2 + curves], NULL, 10) : 20000;
+	struct ledger_sizes sizes = {.buckets = 1u << 19, .sites = 16384, .threads = 1024};
 	struct bench *bench = xcalloc(1, sizeof(*bench));
 
-	if (!rounds || rounds > MAX_ROUNDS || pairs < 10 * SLICES)
-		die("usage: bench_pair [ROUNDS [PAIRS]]");
-	start_target(&bench->target);
-	find_points(bench);
+	if (!rounds || rounds > MAX_ROUNDS || pairs < 400)
+		die("usage: bench_pair [curves] [ROUNDS [PAIRS]]");
+	if (curves) {
+		sizes = (struct ledger_sizes){
+			.buckets = 1u << 22, .sites = 1u << 18, .threads = 1024};
+		choose_curves(bench);
+		bench->kinds[bench->kind_count++] = WATCH_NOTHING;
+		bench->kinds[bench->kind_count++] = WATCH_BARE_SESSION;
+		bench->kinds[bench->kind_count++] = WATCH_SESSION;
+	} else {
+		memcpy(bench->shapes, table_shapes, sizeof(table_shapes));
+		bench->shape_count = sizeof(table_shapes) / sizeof(*table_shapes);
+		for (unsigned i = 0; i < WATCH_KINDS; i++)
+			bench->kinds[bench->kind_count++] = i;
+	}
+	bench_target_start(&bench->target);
+	bench->watcher = watcher_new(bench->target.pid, &sizes, false);
 	for (unsigned round = 0; round < rounds; round++)
-		for (unsigned i = 0; i < VARIANTS; i++)
-			run_variant(bench, (i + round) % VARIANTS, round, pairs);
+		for (unsigned i = 0; i < bench->kind_count; i++)
+			run_kind(bench, bench->kinds[(i + round) % bench->kind_count], round,
+				 pairs);
 	report(bench, rounds);
-	close(bench->target.in);
-	waitpid(bench->target.pid, NULL, 0);
-	probe_points_deinit(&bench->points);
-	unwinder_close(bench->unwinder);
-	modules_free(bench->modules);
+	watcher_free(bench->watcher);
+	bench_target_end(&bench->target);
 	free(bench);
 	return 0;
 }

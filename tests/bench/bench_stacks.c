@@ -32,6 +32,7 @@ static const unsigned depths[DEPTHS] = {10, 20, 40};
 
 struct variant {
 	const char *name;
+	const char *figure; /* NULL = none */
 	struct target *target;
 	const struct bpf_program *program;
 	double ns[DEPTHS][ROUNDS_MAX];
@@ -82,6 +83,7 @@ static void report(struct variant *variants, unsigned count, unsigned rounds)
 	for (unsigned v = 0; v < count; v++) {
 		/* Each over the empty program on its own target, the two that stand first. */
 		const struct variant *empty = &variants[variants[v].target != variants[0].target];
+		double medians[DEPTHS];
 
 		if (!variants[v].name)
 			continue;
@@ -92,8 +94,13 @@ static void report(struct variant *variants, unsigned count, unsigned rounds)
 			for (unsigned r = 0; r < rounds; r++)
 				over[r] = variants[v].ns[d][r] - empty->ns[d][r];
 			printf(" %7.0f", median(over, rounds));
+			medians[d] = median(over, rounds);
 		}
 		printf("\n");
+		/* For tests/bench/bench.py. */
+		for (unsigned d = 0; variants[v].figure && d < DEPTHS; d++)
+			printf("= stack.%s.%u.ns %.1f\n", variants[v].figure, depths[d],
+			       medians[d]);
 	}
 }
 
@@ -151,11 +158,16 @@ int main(int argc, char **argv)
 			{.name = "return address alone",
 			 .target = &without,
 			 .program = skeleton->progs.return_address},
-			{.name = "full walk", .target = &without, .program = skeleton->progs.walk},
+			{.name = "full walk",
+			 .figure = "walk",
+			 .target = &without,
+			 .program = skeleton->progs.walk},
 			{.name = "verified by the cache",
+			 .figure = "verified",
 			 .target = &without,
 			 .program = skeleton->progs.verified},
 			{.name = "bpf_get_stack, with frame pointers",
+			 .figure = "get_stack",
 			 .target = &with,
 			 .program = skeleton->progs.frame_pointers},
 		};

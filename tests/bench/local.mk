@@ -1,37 +1,46 @@
-# Benchmarks print numbers; they are no tests.
-EXTRA_PROGRAMS = tests/bench/bench_model
-CLEANFILES += tests/bench/bench_model
-tests_bench_bench_model_SOURCES = tests/bench/bench_model.c
-tests_bench_bench_model_LDADD = libcore.a libutil.a -lm
+# Benchmarks print figures; they are no tests, and need root.
+#
+#   make bench          every target of speed in one table, with bench.json beside it
+#   make bench-peers    the same target under other tools
+#   make bench-curves   how costs grow: doc/bench/*.svg
+#
+# The others are the parts that these consist of.
+bench_programs = tests/bench/bench_pair tests/bench/bench_watch \
+	tests/bench/bench_tick tests/bench/bench_kernel tests/bench/bench_stacks
+EXTRA_PROGRAMS = $(bench_programs)
+check_PROGRAMS += tests/bench/pair_target
+CLEANFILES += $(bench_programs)
+BENCH_HEAP_LIBS = libunwind.a libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBDW_LIBS) \
+	$(LIBELF_LIBS) $(CAPSTONE_LIBS) -lpthread -lm
 
-.PHONY: bench-model
-bench-model: tests/bench/bench_model
-	tests/bench/bench_model
+tests_bench_pair_target_SOURCES = tests/bench/pair_target.c
+tests_bench_pair_target_CFLAGS = $(AM_CFLAGS) -fomit-frame-pointer -fno-builtin
+tests_bench_pair_target_LDADD = -lpthread
 
-EXTRA_PROGRAMS += tests/bench/bench_pair
-CLEANFILES += tests/bench/bench_pair
-tests_bench_bench_pair_SOURCES = tests/bench/bench_pair.c
-tests_bench_bench_pair_CFLAGS = $(AM_CFLAGS) -fomit-frame-pointer -fno-builtin
-tests_bench_bench_pair_LDADD = libunwind.a libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) \
-	$(LIBDW_LIBS) $(LIBELF_LIBS) $(CAPSTONE_LIBS) -lpthread -lm
+tests_bench_bench_pair_SOURCES = tests/bench/bench_pair.c tests/bench/probing.c \
+	tests/bench/probing.h
+tests_bench_bench_pair_LDADD = $(BENCH_HEAP_LIBS)
+tests_bench_bench_watch_SOURCES = tests/bench/bench_watch.c tests/bench/probing.c \
+	tests/bench/probing.h
+tests_bench_bench_watch_LDADD = $(BENCH_HEAP_LIBS)
+tests_bench_bench_tick_SOURCES = tests/bench/bench_tick.c tests/bench/fake_sites.c \
+	tests/bench/fake_sites.h tests/bench/probing.c tests/bench/probing.h
+tests_bench_bench_tick_LDADD = libui.a $(BENCH_HEAP_LIBS) $(NCURSES_LIBS) -lutil
+tests_bench_bench_kernel_SOURCES = tests/bench/bench_kernel.c tests/bench/probing.c \
+	tests/bench/probing.h
+tests_bench_bench_kernel_LDADD = $(BENCH_HEAP_LIBS)
 
-# Needs root.
-.PHONY: bench-pair
-bench-pair: tests/bench/bench_pair
+.PHONY: bench-pair bench-tick bench-kernel bench-stacks
+bench-pair: tests/bench/bench_pair tests/bench/pair_target
 	tests/bench/bench_pair
-# As root: make bench-kernel
-EXTRA_PROGRAMS += tests/bench/bench_kernel
-CLEANFILES += tests/bench/bench_kernel
-tests_bench_bench_kernel_SOURCES = tests/bench/bench_kernel.c
-tests_bench_bench_kernel_LDADD = libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS) -lpthread -lm
+bench-tick: tests/bench/bench_tick
+	tests/bench/bench_tick
 bench-kernel: tests/bench/bench_kernel
 	tests/bench/bench_kernel
-.PHONY: bench-kernel
 
 # What a captured stack costs.
-EXTRA_PROGRAMS += tests/bench/bench_stacks
-CLEANFILES += tests/bench/bench_stacks tests/bench/bench_stacks.bpf.o \
-	tests/bench/bench_stacks.skel.h tests/bench/stack_chain tests/bench/stack_chain_fp
+CLEANFILES += tests/bench/bench_stacks.bpf.o tests/bench/bench_stacks.skel.h \
+	tests/bench/stack_chain tests/bench/stack_chain_fp
 EXTRA_DIST += tests/bench/bench_stacks.bpf.c tests/bench/stack_chain.c
 tests_bench_bench_stacks_SOURCES = tests/bench/bench_stacks.c tests/unwind/target.c \
 	tests/unwind/target.h
@@ -44,11 +53,11 @@ tests/bench/bench_stacks.skel.h: tests/bench/bench_stacks.bpf.o
 	$(AM_V_GEN)$(BPFTOOL) gen skeleton $< name bench_stacks_bpf > $@.tmp && mv $@.tmp $@
 tests/bench/bench_stacks-bench_stacks.$(OBJEXT): tests/bench/bench_stacks.skel.h
 tests/bench/stack_chain: $(top_srcdir)/tests/bench/stack_chain.c
-	$(AM_V_GEN)$(CC) -O2 -fomit-frame-pointer $< -o $@
+	$(AM_V_GEN)$(MKDIR_P) tests/bench && $(CC) -O2 -fomit-frame-pointer $< -o $@
 tests/bench/stack_chain_fp: $(top_srcdir)/tests/bench/stack_chain.c
-	$(AM_V_GEN)$(CC) -O2 -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer $< -o $@
+	$(AM_V_GEN)$(MKDIR_P) tests/bench && $(CC) -O2 -fno-omit-frame-pointer \
+		-mno-omit-leaf-frame-pointer $< -o $@
 
-.PHONY: bench-stacks
 bench-stacks: tests/bench/bench_stacks tests/bench/stack_chain tests/bench/stack_chain_fp \
 		tests/unwind/check_cfi
 	tests/bench/bench_stacks tests/bench/stack_chain tests/bench/stack_chain_fp
@@ -65,3 +74,23 @@ bench-pages: all tests/bench/bench_pages
 	tests/bench/bench_pages
 	$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/bench_pages.py
 .PHONY: bench-pages
+EXTRA_DIST += tests/bench/bench.py tests/bench/benchlib.py tests/bench/live.py \
+	tests/bench/peers.py tests/bench/compare
+BENCH_ENVIRONMENT = $(AM_TESTS_ENVIRONMENT) \
+	PYTHONPATH='$(abs_top_srcdir)/tests/lib:$(abs_top_srcdir)/tests/bench'; export PYTHONPATH;
+bench_needs = all $(bench_programs) tests/bench/stack_chain tests/bench/stack_chain_fp \
+	$(check_PROGRAMS) $(check_DATA)
+
+.PHONY: bench bench-peers
+bench: $(bench_needs)
+	$(BENCH_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/bench.py --output bench
+bench-peers: $(bench_needs)
+	$(BENCH_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/bench.py --peers \
+		--output bench-peers
+
+# Whether the cost that the screen shows is the true one. Apart from `make check`: it needs a machine
+# that does nothing else.
+EXTRA_DIST += tests/bench/check_cost.py
+.PHONY: check-cost
+check-cost: all tests/bench/bench_watch tests/bench/pair_target
+	$(BENCH_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/check_cost.py

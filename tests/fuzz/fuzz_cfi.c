@@ -82,17 +82,29 @@ static bool is_sound(const struct rows *rows)
 	return !rows->count || rows->data[rows->count - 1].rule == UNWIND_NONE;
 }
 
+static bool take(int error, struct rows *rows, unsigned *compiled)
+{
+	bool sound = error || is_sound(rows);
+
+	*compiled += !error;
+	rows_deinit(rows);
+	return sound;
+}
+
 static bool compile(const struct rows_input *input, unsigned *compiled)
 {
 	struct rows rows;
-	bool sound = true;
+	int error = rows_compile(input, &rows);
 
-	if (!rows_compile(input, &rows)) {
-		sound = is_sound(&rows);
-		++*compiled;
-	}
-	rows_deinit(&rows);
-	return sound;
+	return take(error, &rows, compiled);
+}
+
+static bool compile_all(const struct elf_frames *frames, unsigned *compiled)
+{
+	struct rows rows = {0};
+	int error = elf_frames_compile(frames, &rows);
+
+	return take(error, &rows, compiled);
 }
 
 /* A part of the frame section, damaged; a copy of its exact size, for the sanitizer. */
@@ -131,7 +143,7 @@ static bool image_round(struct random *random, const uint8_t *image, size_t size
 	if (elf_frames_open_image(copy, size - random_below(random, 2) * random_below(random, size),
 				  &frames))
 		return true;
-	sound = compile(&frames.input, compiled);
+	sound = compile_all(&frames, compiled);
 	elf_frames_close(&frames);
 	return sound;
 }

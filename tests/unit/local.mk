@@ -22,6 +22,11 @@ UNIT_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 UNIT_CORE_LIBS = libcore.a libutil.a $(CMOCKA_LIBS) -lm
 
 # core and util
+check_PROGRAMS += tests/unit/test_suppress
+TESTS += tests/unit/test_suppress
+tests_unit_test_suppress_SOURCES = tests/unit/test_suppress.c
+tests_unit_test_suppress_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_suppress_LDADD = libexport.a $(UNIT_CORE_LIBS) $(JANSSON_LIBS)
 check_PROGRAMS += tests/unit/test_format tests/unit/test_losses tests/unit/test_modules \
 	tests/unit/test_sitekey tests/unit/test_util tests/unit/test_verdict \
 	tests/unit/test_history tests/unit/test_forecast tests/unit/test_model

@@ -34,7 +34,7 @@ SITE = (["id", "key", "side", "kind"] + TOTALS +
         ["delta_bytes", "delta_blocks", "rate_bytes_per_s", "oldest_s", "kept_ratio", "verdict",
          "confidence", "truncated", "frames", "object", "unmatched", "resident_bytes", "ended"])
 FRAME = ["symbol", "offset", "module", "build_id", "module_offset", "file", "line", "inlined",
-         "wrapper", "address"]
+         "wrapper", "address", "reason"]
 
 
 def output(*arguments):
@@ -117,6 +117,28 @@ def sums_hold_when_cut_or_filtered():
             tap.check_equal(listed + seen["rest"][name], seen["user"][name], f"{arguments} {name}")
 
 
+def leaks_are_the_users():
+    report = json.loads(output("leaks-json"))
+    tap.check_equal(list(report), FIELDS[""] + ["leaks"], "fields")
+    tap.check_equal([s["id"] for s in report["sites"]], [3, 5], "sites, the largest first")
+    for site in report["sites"]:
+        tap.check_equal(list(site), SITE + ["suppressed_by", "baseline_bytes", "baseline_blocks"],
+                        "site")
+    whole = {"bytes": 204000, "blocks": 60, "sites": 2}
+    none = {"bytes": 0, "blocks": 0, "sites": 0}
+    tap.check_equal(report["leaks"], {
+        "all": whole, "suppressed": none, "baseline": none, "leaked": whole, "limit_bytes": None,
+        "judged": False, "not_judged": None, "failed": None, "children": False,
+        "suppressions": []}, "leaks")
+    for name in TOTALS:
+        tap.check_equal(sum(s[name] for s in report["sites"]) + report["rest"][name],
+                        report["user"][name], name)
+    text = output("leaks").decode()
+    tap.check("SUMMARY: memtop: 204000 bytes in 60 blocks never freed at 2 sites" in text, text)
+    tap.check(text.index("200000 bytes in 20 blocks") < text.index("4000 bytes in 40 blocks"), text)
+    tap.check("and 4000 bytes in 40 blocks at 1 more site" in output("leaks", "1").decode(), "cut")
+
+
 def unmatched_has_no_live():
     site = picture()["sites"][-1]
     tap.check_equal((site["unmatched"], site["live_bytes"], site["object"]),
@@ -128,7 +150,8 @@ def text_is_clean_and_narrow():
         text = output(kind).decode("utf-8")
         tap.check(all(c == "\n" or (c >= " " and not "\x7f" <= c < "\xa0") for c in text),
                   "no control characters")
-        tap.check(max(map(len, text.splitlines())) <= 80, "80 columns")
+        if kind == "text":
+            tap.check(max(map(len, text.splitlines())) <= 80, "80 columns")
         tap.check("jpeg_\ufffd\ufffd[31mdecode\ufffd" in text, "the site")
     tap.check("refused for 2 modules" in output("text").decode(), "the stacks")
     tap.check("LEAKING: 1 in 7 never freed" in output("text").decode(), "the verdict")
@@ -136,10 +159,11 @@ def text_is_clean_and_narrow():
 
 def a_full_disk_is_an_error():
     with open("/dev/full", "wb") as full:
-        for kind in ("json", "text", "leaks"):
+        for kind in ("json", "text", "leaks", "leaks-json"):
             code = subprocess.run([PROGRAM, kind], stdout=full, check=False).returncode
             tap.check_equal(code, 1, kind)
 
 
 tap.run([fields_in_order, values, not_known_is_null, hostile_names, sums_hold_when_cut_or_filtered,
+         leaks_are_the_users,
          unmatched_has_no_live, text_is_clean_and_narrow, a_full_disk_is_an_error])

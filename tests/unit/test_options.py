@@ -11,7 +11,7 @@ import tap
 TOP = os.environ["top_srcdir"]
 PROGRAM = os.path.join(os.environ["top_builddir"], "tests/unit/try_options")
 LATER = ["--record x", "-w x", "--replay x", "-r x", "--export x.json", "--config x", "--lang de",
-         "--own x", "--function x", "--fail-if-leaked", "--no-return-probes"]
+         "--own x"]
 BAD = {
     "--pid": ["0", "-1", "+1", "", " 1", "1x", "0x10", "1.5", "2147483648",
               "99999999999999999999"],
@@ -31,6 +31,16 @@ BAD = {
     "--match": ["(", ""],
     "--name": ["", "a/b"],
     "--debug-dir": [""],
+    "--fail-if-leaked": ["-1", "x", "", "1KB", "1.5K"],
+    "--suppress": [""],
+    "--baseline": [""],
+    "--report": [""],
+    "--prefix": ["", "je-", "je *"],
+    "--function": ["", "x", "x:alloc", "x:alloc()", "x:alloc(0)", "x:alloc(7)", "x:alloc(1", "x:free",
+                   "x:alloc(12)", "x:alloc(1,2)", "x:alloc(=0)", "x:alloc(=)", "x:alloc(=64G)",
+                   "x:alloc(=99999999999999999999)", "x:realloc(1)", "x:take(1)", ":alloc(1)",
+                   ":x:alloc(1)", "a/b:x:alloc(1)", "+0x10:alloc(1)", "m+0x:alloc(1)",
+                   "m+0x1g:alloc(1)", "x:free(1*2)", "x" * 600 + ":alloc(1)", "A::b"],
 }
 
 
@@ -80,6 +90,16 @@ def command_line_of_another():
     refused(["-p", "1", "--", "x"], "only one of")
 
 
+def a_gate_takes_the_heap():
+    for words, level in (("", "heap"), ("--level rss", "rss"), ("--level auto", "auto"),
+                         ("--budget 5", "auto"), ("--budget none", "auto")):
+        got = seen("--fail-if-leaked", "2K", *words.split(), "--suppress", "s", "--baseline", "b",
+                   "--report", "r", "--format", "json", "--", "x")
+        tap.check_equal((got["level"], got["leak"], got["suppress"], got["baseline"],
+                         got["report"]), (level, "2048", "s", "b", "r"), words)
+    tap.check_equal(seen("--", "x")["leak"], "-1", "no gate")
+
+
 def bad_values():
     for option, arguments in BAD.items():
         for argument in arguments:
@@ -104,7 +124,9 @@ def unknown_and_later():
 
 
 def what_does_not_go_together():
-    for words in ("-p 1 -n x", "--tui -p 1", "--tui -b -- x", "--format json -p 1", "-i 1 -p 1"):
+    for words in ("-p 1 -n x", "--tui -p 1", "--tui -b -- x", "--format json -p 1", "-i 1 -p 1",
+                  "--fail-if-leaked 0 -p 1", "--suppress x -p 1", "--baseline x -p 1",
+                  "--report x -n y"):
         code, _ = parse(*words.split())
         tap.check_equal(code, 1, words)
 
@@ -161,6 +183,7 @@ def completion_works():
     tap.check("bash" in complete("memtop", "--", "bas"), "command")
 
 
-tap.run([defaults, values, command_line_of_another, bad_values, unknown_and_later,
+tap.run([defaults, values, command_line_of_another, a_gate_takes_the_heap,
+     bad_values, unknown_and_later,
          what_does_not_go_together, help_is_narrow, manual_agrees, manual_formats,
          completion_agrees, completion_works])

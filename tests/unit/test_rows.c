@@ -184,6 +184,41 @@ static void test_plt_and_end_and_lost(void **state)
 	rows_deinit(&rows);
 }
 
+static void test_fill(void **state)
+{
+	const uint32_t plain = unwind_x86_rule(UNWIND_SP, 1, 0);
+	const uint32_t pushed = unwind_x86_rule(UNWIND_SP, 2, 0);
+	struct section s = {0}, more = {0};
+	struct rows rows, other;
+
+	(void)state;
+	add_cie(&s, "zR");
+	FDE(&s, BASE + 0x10, 0x10, DW_CFA_nop);
+	FDE(&s, BASE + 0x40, 0x10, DW_CFA_nop);
+	add_cie(&more, "zR");
+	FDE(&more, BASE, 0x18, DW_CFA_def_cfa_offset, 16);
+	FDE(&more, BASE + 0x30, 0x10, DW_CFA_nop);
+	FDE(&more, BASE + 0x60, 0x10, DW_CFA_def_cfa_offset, 16);
+	assert_int_equal(compile(&s, &rows), 0);
+	assert_int_equal(compile(&more, &other), 0);
+	rows_fill(&rows, &other);
+	assert_int_equal(rows_find(&rows, 0), pushed);
+	assert_int_equal(rows_find(&rows, 0xf), pushed);
+	assert_int_equal(rows_find(&rows, 0x10), plain);
+	assert_int_equal(rows_find(&rows, 0x1f), plain);
+	assert_int_equal(rows_find(&rows, 0x20), UNWIND_NONE);
+	assert_int_equal(rows_find(&rows, 0x30), plain);
+	assert_int_equal(rows_find(&rows, 0x4f), plain);
+	assert_int_equal(rows_find(&rows, 0x50), UNWIND_NONE);
+	assert_int_equal(rows_find(&rows, 0x60), pushed);
+	assert_int_equal(rows_find(&rows, 0x70), UNWIND_NONE);
+	/* The neighbours at 0x30 and 0x40 have one rule. */
+	assert_int_equal(rows.count, 7);
+	assert_int_equal(rows.functions, 5);
+	rows_deinit(&rows);
+	rows_deinit(&other);
+}
+
 static void test_signal_trampoline(void **state)
 {
 	struct section s = {0};
@@ -266,6 +301,7 @@ int main(void)
 		cmocka_unit_test(test_neighbours_merge_and_sort),
 		cmocka_unit_test(test_realigned_stack),
 		cmocka_unit_test(test_plt_and_end_and_lost),
+		cmocka_unit_test(test_fill),
 		cmocka_unit_test(test_signal_trampoline),
 		cmocka_unit_test(test_damaged_function_keeps_the_others),
 		cmocka_unit_test(test_every_cut_is_survived),

@@ -91,6 +91,24 @@ static void test_best_of_aliases(void **state)
 	}
 }
 
+static void test_one_alias_by_name(void **state)
+{
+	struct symtab *symtab = symtab_new();
+
+	(void)state;
+	add(symtab, 0x100, 8, 0, "scalbn");
+	add(symtab, 0x100, 8, 0, "ldexp");
+	add(symtab, 0x100, 8, SYMTAB_RANK_LOCAL, "__ldexp");
+	add(symtab, 0x200, 8, 0, "other");
+	symtab_sort(symtab, false);
+	assert_string_equal(symtab_named(symtab, 0x100, "scalbn")->name, "scalbn");
+	assert_string_equal(symtab_named(symtab, 0x100, "__ldexp")->name, "__ldexp");
+	assert_null(symtab_named(symtab, 0x100, "other"));
+	assert_null(symtab_named(symtab, 0x101, "ldexp"));
+	assert_null(symtab_named(symtab, 0x50, "ldexp"));
+	symtab_free(symtab);
+}
+
 static void test_later_entry_replaces(void **state)
 {
 	struct symtab *symtab = symtab_new();
@@ -145,6 +163,7 @@ int main(void)
 		cmocka_unit_test(test_inside_its_size_only),
 		cmocka_unit_test(test_inner_symbol_of_nested_ones),
 		cmocka_unit_test(test_best_of_aliases),
+		cmocka_unit_test(test_one_alias_by_name),
 		cmocka_unit_test(test_later_entry_replaces),
 		cmocka_unit_test(test_gaps_are_closed),
 		cmocka_unit_test(test_ends_of_the_address_space),

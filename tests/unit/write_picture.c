@@ -4,6 +4,7 @@
  * hold what a target may put there: bytes that are not UTF-8, control characters.
  */
 #include "export/export.h"
+#include "export/leaks.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -137,6 +138,18 @@ static struct picture make_picture(void)
 	return picture;
 }
 
+static int write_leaks(const struct picture *picture, struct resolver *resolver, int top, bool json)
+{
+	struct leaks leaks;
+	struct leak_report report = {.leaks = &leaks, .top = (size_t)top};
+	int err;
+
+	leaks_init(&leaks, picture, resolver, NULL, NULL, 0);
+	err = json ? export_leaks_json(stdout, &report) : export_leaks(stdout, &report);
+	leaks_deinit(&leaks);
+	return err;
+}
+
 int main(int argc, char **argv)
 {
 	struct resolver resolver = {.ops = &ops};
@@ -153,8 +166,9 @@ int main(int argc, char **argv)
 	selection_init(&selection, &picture, &resolver, &choice, 0);
 	if (argc > 1 && !strcmp(argv[1], "text"))
 		err = export_text(stdout, &selection, 80);
-	else if (argc > 1 && !strcmp(argv[1], "leaks"))
-		err = export_leaks(stdout, &selection, 80);
+	else if (argc > 1 && !strncmp(argv[1], "leaks", 5))
+		err = write_leaks(&picture, &resolver, argc > 2 ? atoi(argv[2]) : 0,
+				  !strcmp(argv[1], "leaks-json"));
 	else
 		err = export_json(stdout, &selection);
 	selection_deinit(&selection);

@@ -200,14 +200,14 @@ static void check_point(const char *path, Dwarf_CFI *cfi, uint64_t pc, uint32_t 
 		mismatch(path, pc, rule, expected);
 }
 
-static int check_rows(const char *path, int fd, const struct elf_frames *frames,
+static int check_rows(const char *path, int fd, const struct rows_input *input,
 		      const struct rows *rows)
 {
 	Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
 	Dwarf *dwarf = NULL;
 	Dwarf_CFI *cfi;
 
-	if (frames->input.debug_frame) {
+	if (input->debug_frame) {
 		dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
 		cfi = dwarf ? dwarf_getcfi(dwarf) : NULL;
 	} else {
@@ -216,11 +216,11 @@ static int check_rows(const char *path, int fd, const struct elf_frames *frames,
 	if (!cfi)
 		printf("# %s: libdw has no frame information, rows have\n", path);
 	for (size_t i = 0; cfi && i < rows->count; i++) {
-		uint64_t pc = frames->input.base + rows->data[i].pc;
+		uint64_t pc = input->base + rows->data[i].pc;
 
 		check_point(path, cfi, pc, rows->data[i].rule);
 		if (i + 1 < rows->count && rows->data[i + 1].pc > rows->data[i].pc + 1)
-			check_point(path, cfi, frames->input.base + rows->data[i + 1].pc - 1,
+			check_point(path, cfi, input->base + rows->data[i + 1].pc - 1,
 				    rows->data[i].rule);
 	}
 	if (dwarf)
@@ -231,35 +231,43 @@ static int check_rows(const char *path, int fd, const struct elf_frames *frames,
 	return cfi ? 0 : -1;
 }
 
+static void check_section(const char *path, int fd, const struct rows_input *input)
+{
+	unsigned long before = totals.mismatches;
+	double started = seconds();
+	struct rows rows;
+
+	if (input->machine != EM_X86_64 || !input->size || rows_compile(input, &rows))
+		return;
+	totals.compile_seconds += seconds() - started;
+	totals.rows += rows.count;
+	totals.functions += rows.functions;
+	totals.damaged += rows.damaged;
+	totals.changes += rows.changes;
+	totals.unsupported += rows.unsupported;
+	if (!compile_only)
+		check_rows(path, fd, input, &rows);
+	if (verbose)
+		printf("# %s%s: %zu rows, %zu functions, %zu unsupported, %zu damaged, %lu "
+		       "mismatches\n",
+		       path, input->debug_frame ? " (debug)" : "", rows.count, rows.functions,
+		       rows.unsupported, rows.damaged, totals.mismatches - before);
+	rows_deinit(&rows);
+}
+
 static void check_file(const char *path)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	unsigned long before = totals.mismatches;
+	unsigned long before = totals.functions;
 	struct elf_frames frames;
-	struct rows rows;
-	double started;
 
 	if (fd < 0 || elf_frames_open(fd, &frames))
 		return;
-	started = seconds();
-	if (frames.input.machine == EM_X86_64 && frames.input.size &&
-	    !rows_compile(&frames.input, &rows)) {
-		totals.compile_seconds += seconds() - started;
+	check_section(path, fd, &frames.input);
+	check_section(path, fd, &frames.debug);
+	if (totals.functions != before) {
 		totals.text_bytes += frames.text_end - frames.input.base;
 		totals.files++;
-		totals.rows += rows.count;
-		totals.functions += rows.functions;
-		totals.damaged += rows.damaged;
-		totals.changes += rows.changes;
-		totals.unsupported += rows.unsupported;
-		if (!compile_only)
-			check_rows(path, fd, &frames, &rows);
-		if (verbose)
-			printf("# %s: %zu rows, %zu functions, %zu unsupported, %zu damaged, %lu "
-			       "mismatches\n",
-			       path, rows.count, rows.functions, rows.unsupported, rows.damaged,
-			       totals.mismatches - before);
-		rows_deinit(&rows);
 	}
 	elf_frames_close(&frames);
 }

@@ -81,6 +81,32 @@ clean-stack-targets:
 	rm -rf $(stack_targets)
 .PHONY: clean-stack-targets
 
+# Stacks on which return probes are pending.
+check_PROGRAMS += tests/unwind/nested_target
+tests_unwind_nested_target_SOURCES = tests/unwind/nested_target.c
+tests_unwind_nested_target_CFLAGS = -O2 -g -fomit-frame-pointer -fno-builtin -fno-sanitize=all
+tests_unwind_nested_target_LDFLAGS = -rdynamic -fno-sanitize=all
+dist_check_SCRIPTS += tests/unwind/test_trampolines.py
+TESTS += tests/unwind/test_trampolines.py
+
+# Stacks of programs with little frame information: linked to a C library that has none, dynamically
+# and not, or with their own in .debug_frame only.
+MUSL_GCC = musl-gcc
+shadow_targets = tests/unwind/musl_dynamic tests/unwind/musl_static tests/unwind/debug_frame_only
+shadow_flags = -O2 -g -fomit-frame-pointer $(top_srcdir)/tests/unwind/shadow_target.c -o $@
+tests/unwind/musl_dynamic: $(top_srcdir)/tests/unwind/shadow_target.c
+	$(AM_V_CC)$(MKDIR_P) $(@D) && $(MUSL_GCC) -pie -fPIE $(shadow_flags)
+tests/unwind/musl_static: $(top_srcdir)/tests/unwind/shadow_target.c
+	$(AM_V_CC)$(MKDIR_P) $(@D) && $(MUSL_GCC) -static $(shadow_flags)
+tests/unwind/debug_frame_only: $(top_srcdir)/tests/unwind/shadow_target.c
+	$(AM_V_CC)$(MKDIR_P) $(@D) && $(CC) -fno-asynchronous-unwind-tables -fno-unwind-tables \
+		$(shadow_flags) -lpthread
+check_DATA += $(shadow_targets)
+CLEANFILES += $(shadow_targets)
+dist_check_SCRIPTS += tests/unwind/test_shadow.py
+TESTS += tests/unwind/test_shadow.py
+EXTRA_DIST += tests/unwind/shadow_target.c
+
 # Damaged input, with the sanitizers on whatever the rest is built with.
 check_PROGRAMS += tests/fuzz/fuzz_cfi
 tests_fuzz_fuzz_cfi_SOURCES = tests/fuzz/fuzz_cfi.c src/unwind/cfi.c src/unwind/elf_frames.c \

@@ -152,8 +152,7 @@ static unsigned differences(const struct maps *maps, const struct library *libra
 	if (elf_frames_open(fd, &frames))
 		return 1;
 	memset(&rows, 0, sizeof(rows));
-	if (frames.input.size)
-		rows_compile(&frames.input, &rows);
+	elf_frames_compile(&frames, &rows);
 	if (elf_segments_bias(frames.segments, frames.segment_count, module->start,
 			      module->file_offset, module->end - module->start, &bias))
 		wrong++;
