@@ -26,7 +26,7 @@ struct {
 } threads SEC(".maps");
 
 #include "ledger.bpf.h"
-#include "stack_cache.bpf.h"
+#include "unwind.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -95,6 +95,9 @@ static void read_process(struct live *live, uint64_t now_ns)
 		if (live->pages)
 			memory_charge(live->memory, pages_level_tick(live->pages, now_ns));
 		memory_read(live->memory, live->level == LEVEL_HEAP, &live->last_memory);
+		/* So that the rows are of the moment that RSS is of. */
+		if (live->pages)
+			pages_level_look(live->pages, now_ns);
 	}
 }
 
