@@ -53,6 +53,7 @@ def rows(tick):
 
 def off(tick):
     """By how much the rows miss RSS, of it. The bar's parts are all of it, if they are known."""
+    check(tick["rss"]["bytes"] > 0, f"no memory: {tick['target']}")
     parts = tick["accounting"]
     if parts["file_bytes"] is not None:
         names = ("heap_live_bytes", "slack_or_before_attach_bytes", "anon_maps_bytes",
