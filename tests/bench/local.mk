@@ -76,8 +76,7 @@ clean-local: clean-bench-names
 clean-bench-names:
 	rm -rf tests/bench/big tests/bench/small
 # As root: make bench-pages
-EXTRA_PROGRAMS += tests/bench/bench_pages
-CLEANFILES += tests/bench/bench_pages
+check_PROGRAMS += tests/bench/bench_pages
 EXTRA_DIST += tests/bench/bench_pages.py
 tests_bench_bench_pages_SOURCES = tests/bench/bench_pages.c
 tests_bench_bench_pages_LDADD = libunwind.a libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) \
