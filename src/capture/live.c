@@ -149,6 +149,8 @@ static uint64_t tables_bytes(struct live *live)
 	struct unwinder_status unwind = {0};
 	uint64_t bytes = ledger ? ledger_bytes(&ledger->sizes) : 0;
 
+	if (live->maps)
+		bytes += ledger_bytes(&maps_side_ledger(live->maps)->sizes);
 	if (live->kernel)
 		bytes += ledger_bytes(&kernel_side_ledger(live->kernel)->sizes);
 	if (live->options.unwinder)
