@@ -49,6 +49,7 @@ struct {
 
 const volatile unsigned int cfg_thread_mask = 0;
 const volatile bool cfg_functions = 0; /* the user described functions of his own */
+const volatile unsigned int cfg_stop_signal = 0; /* what an exec stops the target with; 0 = no */
 
 #ifdef WITHOUT_KERNEL_BTF
 #define bpf_session_is_return() 0
@@ -618,6 +619,27 @@ SEC("uprobe") int modules_change(struct pt_regs *context)
 		return 0;
 	change = __sync_fetch_and_add(&c->module_changes, 1);
 	/* Where there is no room, a wake-up is under way already. */
+	bpf_ringbuf_output(&module_events, &change, sizeof(change), BPF_RB_FORCE_WAKEUP);
+	return 0;
+}
+
+/*
+ * The target executes another program: the book is closed before the first instruction of it, whose
+ * blocks are none of the old one's. All other threads are gone by now. A command of memtop's own is
+ * stopped here until the next book is open.
+ */
+SEC("raw_tp/sched_process_exec") int program_changes(void *context)
+{
+	struct abi_control *control = control_get();
+	struct abi_counters *c = counters_get();
+	u64 change;
+
+	if (!control || !c || bpf_get_current_pid_tgid() >> 32 != control->tgid)
+		return 0;
+	write_once(control->tracking, 0);
+	change = __sync_fetch_and_add(&c->execs, 1);
+	if (cfg_stop_signal)
+		bpf_send_signal(cfg_stop_signal);
 	bpf_ringbuf_output(&module_events, &change, sizeof(change), BPF_RB_FORCE_WAKEUP);
 	return 0;
 }
