@@ -48,7 +48,7 @@ struct {
 #define NO_SLOT	      (~1u) /* the target's, but the table is full */
 
 const volatile unsigned int cfg_thread_mask = 0;
-const volatile bool cfg_functions = 0; /* the user described functions of his own */
+const volatile bool cfg_functions = 0;		 /* the user described functions of his own */
 const volatile unsigned int cfg_stop_signal = 0; /* what an exec stops the target with; 0 = no */
 
 #ifdef WITHOUT_KERNEL_BTF

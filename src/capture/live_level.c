@@ -105,9 +105,13 @@ static int enter_pages(struct live *live, char *error, size_t size)
 	int status = pages_level_open(live->options.pid, PAGES_EVENTS_COUNT, live->options.unwinder,
 				      &live->pages, error, size);
 
-	if (!status)
-		live->level = LEVEL_PAGES;
-	return status;
+	if (status)
+		return status;
+	/* Where it cannot be had, that side is not known; pages are. */
+	if (maps_side_open(live->options.pid, live->options.unwinder, &live->maps))
+		live->maps = NULL;
+	live->level = LEVEL_PAGES;
+	return 0;
 }
 
 void live_step_down(struct live *live)
@@ -138,6 +142,10 @@ static void leave_pages(struct live *live)
 	if (!live->pages)
 		return;
 	pages_level_losses(live->pages, live->heap_losses);
+	if (live->maps)
+		maps_side_losses(live->maps, live->heap_losses);
+	maps_side_close(live->maps);
+	live->maps = NULL;
 	pages_level_close(live->pages);
 	live->pages = NULL;
 }

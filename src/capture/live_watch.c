@@ -85,6 +85,8 @@ static void look(struct live *live)
 		ledger_tick(heap_ledger(live->heap.heap), now_ns);
 	if (live->heap.heap && !live->let_go)
 		heap_level_reclaim(&live->heap);
+	if (live->maps)
+		maps_side_look(live->maps, now_ns);
 	if (live->pages)
 		pages_level_look(live->pages, now_ns);
 	if (live->kernel)

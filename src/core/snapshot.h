@@ -122,6 +122,8 @@ struct site_info {
 struct site_sample {
 	const struct site_info *info;
 	struct totals totals;
+	bool resident_known;
+	uint64_t resident_bytes; /* of a site of the maps side: how much of it is in RSS */
 	bool ended; /* its book is closed: the totals stand, and are in no sum of its side */
 };
 

@@ -288,6 +288,7 @@ static json_t *site_object(const struct selection *selection, const struct site_
 	put(object, "frames", frames_array(selection, info));
 	put_text(object, "object", info->object);
 	put(object, "unmatched", json_boolean(!matched));
+	put_known(object, "resident_bytes", site->resident_bytes, site->resident_known);
 	put(object, "ended", json_boolean(site->ended));
 	return object;
 }

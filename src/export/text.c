@@ -99,7 +99,7 @@ static void add_stack(struct line *line, const struct selection *selection,
 	else if (!any)
 		add(line, "%s",
 		    info->flags & SITE_UNKNOWN ? "(sites the table could not hold)" :
-						 stackless_name(info->kind));
+						 stackless_name(info->kind, info->side));
 }
 
 static void write_header(FILE *out, const struct selection *selection, unsigned width)

@@ -76,6 +76,17 @@ clean-local: clean-bench-names
 .PHONY: clean-bench-names
 clean-bench-names:
 	rm -rf tests/bench/big tests/bench/small
+# As root: make bench-pages
+EXTRA_PROGRAMS += tests/bench/bench_pages
+CLEANFILES += tests/bench/bench_pages
+EXTRA_DIST += tests/bench/bench_pages.py
+tests_bench_bench_pages_SOURCES = tests/bench/bench_pages.c
+tests_bench_bench_pages_LDADD = libunwind.a libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) \
+	$(LIBDW_LIBS) $(LIBELF_LIBS) $(CAPSTONE_LIBS) -lpthread -lm
+bench-pages: all tests/bench/bench_pages
+	tests/bench/bench_pages
+	$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/bench_pages.py
+.PHONY: bench-pages
 EXTRA_DIST += tests/bench/bench.py tests/bench/benchlib.py tests/bench/live.py \
 	tests/bench/peers.py tests/bench/curves.py tests/bench/compare
 BENCH_ENVIRONMENT = $(AM_TESTS_ENVIRONMENT) \

@@ -65,3 +65,7 @@ tests_targets_pages_holder_LDFLAGS = -fno-sanitize=all
 tests_targets_pages_holder_LDADD = -lpthread
 dist_check_SCRIPTS += tests/bpf/test_pages.py
 TESTS += tests/bpf/test_pages.py
+check_PROGRAMS += tests/bpf/test_pages_events
+TESTS += tests/bpf/test_pages_events
+tests_bpf_test_pages_events_SOURCES = tests/bpf/test_pages_events.c
+tests_bpf_test_pages_events_LDADD = libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS) -lpthread -lm

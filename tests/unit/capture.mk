@@ -8,7 +8,7 @@ UNIT_CAPTURE_TESTS = \
 	tests/unit/test_lifetime \
 	tests/unit/test_memory tests/unit/test_probe_site tests/unit/test_procfs tests/unit/test_procmaps tests/unit/test_target
 	tests/unit/test_allocators tests/unit/test_kernel_modules tests/unit/test_cgroup tests/unit/test_lifetime \
-	tests/unit/test_memory tests/unit/test_pages_table tests/unit/test_residency tests/unit/test_probe_site tests/unit/test_procfs tests/unit/test_procmaps tests/unit/test_target
+	tests/unit/test_memory tests/unit/test_maps_book tests/unit/test_pages_table tests/unit/test_residency tests/unit/test_probe_site tests/unit/test_procfs tests/unit/test_procmaps tests/unit/test_target
 check_PROGRAMS += $(UNIT_CAPTURE_TESTS)
 TESTS += $(UNIT_CAPTURE_TESTS)
 tests_unit_test_kernel_modules_SOURCES = tests/unit/test_kernel_modules.c
@@ -44,6 +44,9 @@ tests_unit_test_probe_site_LDADD = $(UNIT_CAPTURE_LIBS)
 tests_unit_test_lifetime_SOURCES = tests/unit/test_lifetime.c
 tests_unit_test_lifetime_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_lifetime_LDADD = $(UNIT_CAPTURE_LIBS)
+tests_unit_test_maps_book_SOURCES = tests/unit/test_maps_book.c
+tests_unit_test_maps_book_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_maps_book_LDADD = $(UNIT_CAPTURE_LIBS)
 tests_unit_test_pages_table_SOURCES = tests/unit/test_pages_table.c
 tests_unit_test_pages_table_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_pages_table_LDADD = $(UNIT_CAPTURE_LIBS)

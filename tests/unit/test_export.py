@@ -32,7 +32,7 @@ FIELDS = {
 }
 SITE = (["id", "key", "side", "kind"] + TOTALS +
         ["delta_bytes", "delta_blocks", "rate_bytes_per_s", "oldest_s", "kept_ratio", "verdict",
-         "confidence", "truncated", "frames", "object", "unmatched", "ended"])
+         "confidence", "truncated", "frames", "object", "unmatched", "resident_bytes", "ended"])
 FRAME = ["symbol", "offset", "module", "build_id", "module_offset", "file", "line", "inlined",
          "wrapper", "address", "reason"]
 
