@@ -3,12 +3,11 @@ if HAVE_CMOCKA
 UNIT_CAPTURE_LIBS = libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS) $(CAPSTONE_LIBS) \
 	$(CMOCKA_LIBS) -lpthread -lm
 UNIT_CAPTURE_TESTS = \
-	tests/unit/test_allocators tests/unit/test_code_flow tests/unit/test_kernel_modules tests/unit/test_cgroup tests/unit/test_lifetime \
-	tests/unit/test_allocators tests/unit/test_kernel_modules tests/unit/test_cgroup tests/unit/test_forks tests/unit/test_heap_level \
-	tests/unit/test_lifetime \
-	tests/unit/test_memory tests/unit/test_probe_site tests/unit/test_procfs tests/unit/test_procmaps tests/unit/test_target
-	tests/unit/test_allocators tests/unit/test_kernel_modules tests/unit/test_cgroup tests/unit/test_lifetime \
-	tests/unit/test_memory tests/unit/test_maps_book tests/unit/test_pages_table tests/unit/test_residency tests/unit/test_probe_site tests/unit/test_procfs tests/unit/test_procmaps tests/unit/test_target
+	tests/unit/test_allocators tests/unit/test_cgroup tests/unit/test_code_flow \
+	tests/unit/test_forks tests/unit/test_heap_level tests/unit/test_kernel_modules \
+	tests/unit/test_lifetime tests/unit/test_maps_book tests/unit/test_memory \
+	tests/unit/test_pages_table tests/unit/test_probe_site tests/unit/test_procfs \
+	tests/unit/test_procmaps tests/unit/test_residency tests/unit/test_target
 check_PROGRAMS += $(UNIT_CAPTURE_TESTS)
 TESTS += $(UNIT_CAPTURE_TESTS)
 tests_unit_test_kernel_modules_SOURCES = tests/unit/test_kernel_modules.c
