@@ -61,7 +61,7 @@ def rows(program, kind="session", options=(), preload=None, stops=("rows", "end"
                 except Failure as failure:
                     wrong.append(f"{ledger.get('row')} {ledger['stop']}: {failure}")
                     break
-                seen_rows += 1
+                seen_rows += 1 + 2 * ledger.get("rows", 0)
                 if ledger["stop"] == last:
                     break
             check(not wrong, "\n".join(wrong))
@@ -85,7 +85,8 @@ def preloaded():
                 "mimalloc": ("_Znwm", "mi_new_aligned", "mi_heap_malloc")}
     least = {"jemalloc": 20, "tcmalloc": 40, "mimalloc": 60}
     for name, library in ALLOCATORS.items():
-        count, seen = rows(plain(), preload=os.path.join(LIBRARIES, library))
+        count, seen = rows(plain(), preload=os.path.join(LIBRARIES, library),
+                           stops=("together", "freed"))
         check(count >= least[name], f"{name}: {count} rows")
         missing = [point for point in expected[name] if point not in seen["points"]]
         check(not missing, f"{name}: {missing} not probed, but {seen['points']}")

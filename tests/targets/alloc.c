@@ -309,13 +309,18 @@ static void rows_one_by_one(void)
 static void rows_together(void)
 {
 	void *(*blocks)[BLOCKS] = books_array(ROW_COUNT, sizeof(*blocks));
+	char members[32];
+	unsigned count = 0;
 
 	find_functions();
 	books_ready();
-	for (size_t r = 0; r < ROW_COUNT; r++)
+	for (size_t r = 0; r < ROW_COUNT; r++) {
+		count += rows[r].there;
 		for (unsigned i = 0; i < BLOCKS && rows[r].there; i++)
 			blocks[r][i] = take(&rows[r], i);
-	books_stop("held");
+	}
+	snprintf(members, sizeof(members), "\"rows\":%u,\n", count);
+	books_stop_with("held", members);
 	for (size_t r = 0; r < ROW_COUNT; r++)
 		for (unsigned i = 0; i < BLOCKS && rows[r].there; i++)
 			give(&rows[r], blocks[r][i], size_of(i));
