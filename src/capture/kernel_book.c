@@ -228,6 +228,8 @@ static void clear(struct kernel_book *book)
 	wait_for_programs();
 	memset(ledger->buckets, 0, sizes->buckets * sizeof(*ledger->buckets));
 	memset(book->homes, 0, sizes->buckets * sizeof(*book->homes));
+	memset(ledger->overflows, 0,
+	       (sizes->buckets + ABI_OVERFLOWS - 1) / ABI_OVERFLOWS * sizeof(*ledger->overflows));
 	memset(ledger->sites, 0, sizes->sites * sizeof(*ledger->sites));
 	memset(ledger->order, 0, sizes->sites * sizeof(*ledger->order));
 	memset(ledger->totals, 0, sizes->sites * sizeof(*ledger->totals));
