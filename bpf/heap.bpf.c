@@ -14,7 +14,12 @@
  * runs in between. Everything in flight is in the thread's own slot of `threads`: nobody else
  * writes it.
  *
- * Which function was entered is told by the cookie of its probe (enum abi_kind). The loader takes
+ * Functions that no return probe may stand on (they throw, or switch stacks) are booked at their
+ * own return instructions: allocate_enter at the entry, allocate_leave at each `ret`. Nothing of
+ * theirs is on the stack, so such a call is alive as long as its true return address is where it
+ * was. Where the function ends in a jump to another, that one's return is this call's.
+ *
+ * Which function was entered is told by the cookie of its probe (ABI_COOKIE_*). The loader takes
  * either allocate_enter and allocate_exit, two probes, or allocate_session, one program for both;
  * only that one needs the kernel's BTF.
  */
@@ -60,6 +65,7 @@ struct {
 #define ANOTHER_PLACE 1
 
 const volatile unsigned int cfg_thread_mask = 0;
+const volatile bool cfg_functions = 0; /* the user described functions of his own */
 
 #ifdef WITHOUT_KERNEL_BTF
 #define bpf_session_is_return() 0
@@ -113,6 +119,27 @@ static __always_inline void put_back(const struct abi_inflight *call)
 		book_free(call->old_value);
 }
 
+static __always_inline int takes_old_block(u32 kind)
+{
+	return ABI_REALLOC_KINDS >> (kind & 31) & 1;
+}
+
+static __always_inline int is_function(u32 kind)
+{
+	return ABI_FUNCTION_KINDS >> (kind & 31) & 1;
+}
+
+static __always_inline u32 call_kind(const struct abi_inflight *call)
+{
+	return call->kind & ABI_COOKIE_KIND;
+}
+
+/* Is it booked at return instructions, with its own return address on the stack? */
+static __always_inline int call_at_return(const struct abi_inflight *call)
+{
+	return call->kind & ABI_COOKIE_AT_RETURN;
+}
+
 /*
  * Is the call still in flight? Its return address is the trampoline's as long as it is. Where the
  * return address is in a register, nothing tells.
@@ -125,6 +152,8 @@ static __always_inline int call_alive(const struct abi_inflight *call)
 
 	if (!control || bpf_probe_read_user(&word, sizeof(word), (void *)call->sp))
 		return 0;
+	if (call_at_return(call))
+		return word == call->return_address || word == control->trampoline;
 	if (control->trampoline)
 		return word == control->trampoline;
 	return word != call->return_address;
@@ -138,10 +167,14 @@ static __always_inline int call_alive(const struct abi_inflight *call)
  * it returns to the trampoline, too), or after that call was left? The trampoline is at the start
  * of a page: that has to do until it is known.
  */
-static __always_inline int is_tail_call(const struct abi_inflight *call, u64 return_address)
+static __always_inline int is_tail_call(const struct abi_inflight *call, u64 return_address,
+					u32 kind)
 {
 	struct abi_control *control = control_get();
 
+	/* The same function from the same place: it was left by an exception, and called again. */
+	if (call_at_return(call))
+		return return_address == call->return_address && call->kind != kind;
 	if (control && control->trampoline)
 		return return_address == control->trampoline;
 	return return_address != call->return_address && !(return_address & 4095);
@@ -172,7 +205,7 @@ static __always_inline u32 drop_dead(struct abi_thread *thread, u64 sp)
  * Is the function that was entered at `sp` a part of a call in flight in thread `slot`? Calls that
  * turn out to be dead are dropped.
  */
-__noinline int is_nested(u32 slot, u64 sp, u64 return_address)
+__noinline int is_nested(u32 slot, u64 sp, u64 return_address, u32 kind)
 {
 	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &slot);
 	u32 depth;
@@ -188,8 +221,14 @@ __noinline int is_nested(u32 slot, u64 sp, u64 return_address)
 			break;
 		call = &thread->inflight[(depth - 1) & (ABI_MAX_INFLIGHT - 1)];
 		if (call->sp == sp) {
-			if (is_tail_call(call, return_address))
+			if (is_tail_call(call, return_address, kind))
 				return 1;
+			/* By an exception, or its last jump: nothing that it gave out is missed. */
+			if (call_at_return(call) && call->return_address == return_address) {
+				put_back(call);
+				thread->depth = depth - 1;
+				return 0;
+			}
 		} else {
 			signal = signal_between(slot, sp, call->sp);
 			if (signal == SIGNAL_BETWEEN)
@@ -213,8 +252,23 @@ __noinline int is_nested(u32 slot, u64 sp, u64 return_address)
 static __always_inline void give_up(u64 address, u32 kind, u32 loss)
 {
 	loss_count(loss);
-	if (address && (kind == ABI_KIND_REALLOC || kind == ABI_KIND_REALLOCARRAY))
+	if (address && takes_old_block(kind))
 		book_free_at(address);
+}
+
+/* Takes the block of a call that has an old one out of the table. */
+static __always_inline void take_old_block(struct abi_inflight *call, u32 kind)
+{
+	if (!call->address)
+		return;
+	if (is_function(kind)) {
+		call->old_value = live_remove(call->address | ABI_FUNCTION_BLOCK);
+		if (call->old_value) {
+			call->address |= ABI_FUNCTION_BLOCK;
+			return;
+		}
+	}
+	call->old_value = live_remove(call->address);
 }
 
 /*
@@ -234,7 +288,8 @@ static __always_inline int tables_are_old(const struct abi_control *control)
  */
 __noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_link)
 {
-	u32 kind = kind_and_link & 0xff;
+	u32 called = kind_and_link & 0xff; /* with ABI_COOKIE_AT_RETURN */
+	u32 kind = called & ABI_COOKIE_KIND;
 	struct abi_control *control = control_get();
 	u32 slot = thread_slot();
 	struct abi_inflight *call;
@@ -252,11 +307,12 @@ __noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_li
 		return 0;
 	}
 	thread->events++;
+	thread->freed_address = 0;
 	if (!read_once(control->tracking))
 		return 0;
 	return_address = stack_enter(thread, sp, kind_and_link >> 8);
 	if (thread->depth) {
-		if (is_nested(slot, sp, return_address))
+		if (is_nested(slot, sp, return_address, called))
 			return 0;
 		/* The search for signals has its own use for the window. */
 		thread->walk.fresh = 0;
@@ -271,11 +327,11 @@ __noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_li
 	call->return_address = return_address;
 	call->size = size;
 	call->address = address;
-	call->kind = kind;
+	call->kind = called;
 	call->nested = 0;
 	call->old_value = 0;
-	if (kind == ABI_KIND_REALLOC || kind == ABI_KIND_REALLOCARRAY)
-		call->old_value = address ? live_remove(address) : 0;
+	if (takes_old_block(kind))
+		take_old_block(call, kind);
 	old = tables_are_old(control);
 	site = old ? 0 : stack_cache_find(thread, return_address, sp, fp, kind);
 	if (!site) {
@@ -304,7 +360,7 @@ static __always_inline void finish_old_block(const struct abi_inflight *call, u6
 	if (!call->address)
 		return;
 	/* NULL for a size of 0 means freed (glibc); for any other size the block is untouched. */
-	if (!result && call->size) {
+	if (!result && call->size && call_kind(call) != ABI_KIND_REALLOCF) {
 		put_back(call);
 		return;
 	}
@@ -317,14 +373,15 @@ static __always_inline void finish_old_block(const struct abi_inflight *call, u6
 /*
  * A function that may allocate returns `result` to `place`; `sp` is the one it was entered with. It
  * is the call in flight there if it returns to where that was called from, or else if it is of the
- * same kind, which costs more to know: ANOTHER_PLACE asks for it.
+ * same kind, which costs more to know: ANOTHER_PLACE asks for it. `called` is its kind,
+ * ABI_COOKIE_AT_RETURN alone at a return instruction, which functions may share, or KIND_BY_PLACE.
  */
-__noinline int call_exit(u64 sp, u64 result, u64 place, u32 kind)
+__noinline int call_exit(u64 sp, u64 result, u64 place, u32 called)
 {
 	u32 slot = thread_slot();
 	struct abi_inflight *call;
 	struct abi_thread *thread;
-	u32 depth;
+	u32 depth, kind;
 
 	if (slot == NO_THREAD)
 		return 0;
@@ -338,22 +395,26 @@ __noinline int call_exit(u64 sp, u64 result, u64 place, u32 kind)
 	/* Not taken at its entry: nested in another call, or entered before the attach. */
 	if (call->sp != sp)
 		return 0;
-	if (kind == KIND_BY_PLACE) {
-		if (call->return_address != place)
+	if (!call_at_return(call)) {
+		if (called == KIND_BY_PLACE && call->return_address != place)
 			return ANOTHER_PLACE;
-	} else if (call->kind != kind) {
-		return 0;
+		if (called != KIND_BY_PLACE && call->kind != called)
+			return 0;
 	}
-	kind = call->kind;
+	kind = call_kind(call);
 	thread->depth = depth - 1;
 	if (kind == ABI_KIND_POSIX_MEMALIGN) {
 		if (result)
 			return 0;
 		if (bpf_probe_read_user(&result, sizeof(result), (void *)call->address))
 			loss_count(ABI_LOSS_EVENT_LOST);
-	} else if (kind == ABI_KIND_REALLOC || kind == ABI_KIND_REALLOCARRAY) {
+	} else if (takes_old_block(kind)) {
+		if (kind == ABI_KIND_XALLOCX)
+			result = result >= call->size ? call->address : 0;
 		finish_old_block(call, result);
 	}
+	if (result && is_function(kind))
+		result |= ABI_FUNCTION_BLOCK;
 	if (result)
 		book_allocation(result, call->size, call->site);
 	return 0;
@@ -373,13 +434,35 @@ static __always_inline int is_reallocs(const struct abi_thread *thread, u64 sp, 
 		if (i >= depth)
 			break;
 		if (call->address == address && (s64)(call->sp - sp) >= 0 && call_alive(call) &&
-		    (call->kind == ABI_KIND_REALLOC || call->kind == ABI_KIND_REALLOCARRAY))
+		    takes_old_block(call_kind(call)))
 			return 1;
 	}
 	return 0;
 }
 
-__noinline int call_free(u64 sp, u64 address)
+/*
+ * Takes a block out of the books. Where a function that frees is made of another one, the second
+ * finds nothing: it is known by its address and by its place on the stack.
+ */
+static __always_inline void book_freed(struct abi_thread *thread, u64 sp, u64 address, u32 function)
+{
+	u64 value = function ? live_remove(address | ABI_FUNCTION_BLOCK) : 0;
+
+	if (!value)
+		value = live_remove(address);
+	if (!value && !function && cfg_functions)
+		value = live_remove(address | ABI_FUNCTION_BLOCK);
+	if (value)
+		book_free(value);
+	else if (!thread || thread->freed_address != address || (s64)(thread->freed_sp - sp) < 0)
+		count_unknown_free(address);
+	if (thread) {
+		thread->freed_address = address;
+		thread->freed_sp = sp;
+	}
+}
+
+__noinline int call_free(u64 sp, u64 address, u32 function)
 {
 	struct abi_control *control = control_get();
 	u32 slot = thread_slot();
@@ -395,7 +478,7 @@ __noinline int call_free(u64 sp, u64 address)
 		return 0;
 	if (thread && thread->depth && is_reallocs(thread, sp, address))
 		return 0;
-	book_free_at(address);
+	book_freed(thread, sp, address, function);
 	return 0;
 }
 
@@ -434,27 +517,70 @@ static __always_inline u32 entry_kind(u64 ip)
 	return kind <= 0xff && !(ip >> 48) ? kind : 0;
 }
 
-static __always_inline void entry_learn(u64 ip, u32 kind)
+/* A cookie that says more than the kind is asked for each time. */
+static __always_inline void entry_learn(u64 ip, u64 cookie)
 {
 	u64 *word = entry_word(ip);
 
-	if (word && kind <= 0xff && !(ip >> 48))
-		write_once(*word, entry_tag(ip) | kind);
+	if (word && cookie <= 0xff && !(ip >> 48))
+		write_once(*word, entry_tag(ip) | cookie);
+}
+
+/* An argument by its number; 0 where it is none. */
+static __always_inline u64 argument(struct pt_regs *context, u64 number)
+{
+	switch (number & ABI_COOKIE_NO_ARGUMENT) {
+	case 0:
+		return register_argument0(context);
+	case 1:
+		return register_argument1(context);
+	case 2:
+		return register_argument2(context);
+	case 3:
+		return register_argument3(context);
+	case 4:
+		return register_argument4(context);
+	case 5:
+		return register_argument5(context);
+	}
+	return 0;
+}
+
+#define has_argument(cookie, shift) \
+	(((cookie) >> (shift)&ABI_COOKIE_NO_ARGUMENT) != ABI_COOKIE_NO_ARGUMENT)
+
+/* Arguments as the cookie tells them; kept out of the way of those that are the kind's own. */
+static __noinline int enter_shaped(struct pt_regs *context, u64 cookie)
+{
+	u64 address = argument(context, cookie >> ABI_COOKIE_ADDRESS_SHIFT);
+	u64 size = cookie >> ABI_COOKIE_CONSTANT_SHIFT;
+
+	if (has_argument(cookie, ABI_COOKIE_SIZE_SHIFT))
+		size = argument(context, cookie >> ABI_COOKIE_SIZE_SHIFT);
+	if (has_argument(cookie, ABI_COOKIE_COUNT_SHIFT))
+		size = product(argument(context, cookie >> ABI_COOKIE_COUNT_SHIFT), size);
+	return call_enter(register_sp(context), register_frame(context), size, address,
+			  return_link(context) << 8 | (cookie & 0xff));
 }
 
 /* Takes the arguments apart as the function that was entered takes them. */
-static __always_inline int enter(struct pt_regs *context, u32 kind)
+static __always_inline int enter(struct pt_regs *context, u64 cookie)
 {
 	u64 a0 = register_argument0(context);
 	u64 a1 = register_argument1(context);
 	u64 a2 = register_argument2(context);
 	u64 size = a0, address = 0;
+	u32 kind = cookie & 0xff;
 
-	switch (kind) {
+	if (cookie & ABI_COOKIE_SHAPED)
+		return enter_shaped(context, cookie);
+	switch (kind & ABI_COOKIE_KIND) {
 	case ABI_KIND_CALLOC:
 		size = product(a0, a1);
 		break;
 	case ABI_KIND_REALLOC:
+	case ABI_KIND_REALLOCF:
+	case ABI_KIND_XALLOCX:
 		size = a1;
 		address = a0;
 		break;
@@ -481,7 +607,7 @@ static __always_inline int leave(struct pt_regs *context)
 	u64 sp = register_sp_at_entry(context), result = register_result(context);
 
 	if (call_exit(sp, result, register_ip(context), KIND_BY_PLACE) == ANOTHER_PLACE)
-		call_exit(sp, result, 0, bpf_get_attach_cookie(context));
+		call_exit(sp, result, 0, bpf_get_attach_cookie(context) & 0xff);
 	return 0;
 }
 
@@ -497,20 +623,40 @@ SEC("uretprobe") int allocate_exit(struct pt_regs *context)
 
 SEC("uprobe") int allocate_session(struct pt_regs *context)
 {
-	u32 kind = entry_kind(register_ip(context));
+	u64 cookie = entry_kind(register_ip(context));
 
-	if (!kind) {
+	if (!cookie) {
 		if (bpf_session_is_return())
 			return leave(context);
-		kind = bpf_get_attach_cookie(context);
-		entry_learn(register_ip(context), kind);
+		cookie = bpf_get_attach_cookie(context);
+		entry_learn(register_ip(context), cookie);
 	}
-	return enter(context, kind);
+	return enter(context, cookie);
+}
+
+/* At a return instruction, or a last jump, of a function that allocate_enter has seen. */
+SEC("uprobe") int allocate_leave(struct pt_regs *context)
+{
+	u64 cookie = bpf_get_attach_cookie(context);
+	u64 result = cookie & ABI_COOKIE_FIRST_ARGUMENT ? register_argument0(context) :
+							  register_result(context);
+
+	return call_exit(register_sp(context), result, 0, ABI_COOKIE_AT_RETURN);
 }
 
 SEC("uprobe") int free_enter(struct pt_regs *context)
 {
-	return call_free(register_sp(context), register_argument0(context));
+	return call_free(register_sp(context), register_argument0(context), 0);
+}
+
+/* The same, of a function whose block is another argument or that the user described. */
+SEC("uprobe") int release_enter(struct pt_regs *context)
+{
+	u64 cookie = bpf_get_attach_cookie(context);
+
+	return call_free(register_sp(context),
+			 argument(context, cookie >> ABI_COOKIE_ADDRESS_SHIFT),
+			 (cookie & ABI_COOKIE_FUNCTION) != 0);
 }
 
 /* The linker is about to change, or has changed, what is mapped: wakes user space up. */

@@ -29,6 +29,7 @@ struct thread_info {
 struct task_struct {
 	struct thread_info thread_info;
 	int tgid;
+	int pagefault_disabled;
 	struct sched_entity se;
 };
 

@@ -3,12 +3,12 @@
  * The ledger: live blocks, sites and their totals, losses. The only writer of totals.
  *
  * Live blocks are in an open-addressing table of one-cache-line buckets. A block lives in its home
- * bucket or one of the next LEDGER_PROBES - 1; a slot is taken by compare-and-swap of its key and
- * given back by clearing it, so there are no tombstones. How many blocks live away from a home is
- * counted there, before a block is and after it was in the table: the count is never too low, and
- * where it is 0, which is nearly everywhere, a look at the home bucket alone tells that a block is
- * not there. Keys are exact addresses (shifted by 3: blocks of jemalloc and tcmalloc are 8 bytes
- * apart).
+ * bucket or one of the next LEDGER_PROBES - 1 (where these are full: overflow.bpf.h); a slot is
+ * taken by compare-and-swap of its key and given back by clearing it, so there are no tombstones.
+ * How many blocks stray from a home is counted there, before a block is and after it was in the
+ * table: the count is never too low, and where it is 0, which is nearly everywhere, a look at the
+ * home bucket alone tells that a block is not there. Keys are exact addresses (shifted by 3: blocks
+ * of jemalloc and tcmalloc are 8 bytes apart).
  *
  * A site is found by the hash of its stack and then compared frame by frame, so two stacks that
  * hash alike are still two sites.
@@ -25,7 +25,7 @@
 #include "types.bpf.h"
 
 #define LEDGER_PROBES	4
-#define SITE_PROBES	16
+#define SITE_PROBES	64
 #define HASH_MULTIPLIER 0x9E3779B97F4A7C15ull
 
 /* Sizes, powers of two less one; the maps' max_entries agree with them. */
@@ -42,7 +42,7 @@ const volatile unsigned int cfg_site_mask = 0;
 	} name SEC(".maps")
 
 LEDGER_ARRAY(live_blocks, struct abi_bucket);
-LEDGER_ARRAY(live_overflows, struct abi_overflows);
+LEDGER_ARRAY(strays, struct abi_strays);
 LEDGER_ARRAY(sites, struct abi_site);
 LEDGER_ARRAY(site_order, u64); /* slots of sites in the order they were made; 0 = not yet written */
 LEDGER_ARRAY(site_totals, struct abi_totals);
@@ -168,6 +168,8 @@ __noinline u32 live_search(u64 key, u32 home)
 	return block_search(key, home);
 }
 
+#include "overflow.bpf.h"
+
 /* Blocks that are not in the table share counts, by their home. */
 static __always_inline s64 *lost_count(u64 key)
 {
@@ -204,12 +206,12 @@ static __always_inline void count_unknown_free(u64 address)
 }
 
 /* How many blocks live elsewhere whose home is bucket `home`. */
-static __always_inline u32 *overflow_of(u32 home)
+static __always_inline u32 *strays_of(u32 home)
 {
-	u32 index = home / ABI_OVERFLOWS;
-	struct abi_overflows *overflows = bpf_map_lookup_elem(&live_overflows, &index);
+	u32 index = home / ABI_STRAYS;
+	struct abi_strays *strays_here = bpf_map_lookup_elem(&strays, &index);
 
-	return overflows ? &overflows->counts[home & (ABI_OVERFLOWS - 1)] : 0;
+	return strays_here ? &strays_here->counts[home & (ABI_STRAYS - 1)] : 0;
 }
 
 /* Of two frees of one block at once, one takes it. */
@@ -221,21 +223,23 @@ static __always_inline u64 block_take(struct abi_block *block, u64 key)
 }
 
 /* Takes a block out that is not in its home bucket. */
-__noinline u64 live_remove_far(u64 key, u32 home)
+__noinline u64 live_remove_stray(u64 key, u32 home)
 {
-	u32 *overflow = overflow_of(home);
+	u32 *count = strays_of(home);
 	u32 place = block_search(key, home);
 	struct abi_block *block;
 	u64 value;
 
-	if (!overflow || place >= LEDGER_PLACES)
+	if (!count)
 		return 0;
-	block = block_at(home, place);
-	if (!block)
-		return 0;
-	value = block_take(block, key);
+	if (place < LEDGER_PLACES) {
+		block = block_at(home, place);
+		value = block ? block_take(block, key) : 0;
+	} else {
+		value = overflow_possible(home) ? overflow_remove(key, home) : 0;
+	}
 	if (value && place >= ABI_BLOCKS_PER_BUCKET)
-		__sync_fetch_and_add(overflow, -1);
+		__sync_fetch_and_add(count, -1);
 	return value;
 }
 
@@ -244,7 +248,7 @@ static __always_inline u64 live_remove(u64 address)
 {
 	struct abi_control *control = control_get();
 	struct abi_bucket *bucket;
-	u32 home, *overflow;
+	u32 home, *count;
 	u64 key;
 
 	if (!control || address >> ABI_ADDRESS_BITS)
@@ -258,10 +262,10 @@ static __always_inline u64 live_remove(u64 address)
 	for (u32 i = 0; i < ABI_BLOCKS_PER_BUCKET; i++)
 		if (read_once(bucket->blocks[i].key) == key)
 			return block_take(&bucket->blocks[i], key);
-	overflow = overflow_of(home);
-	if (!overflow || !read_once(*overflow))
+	count = strays_of(home);
+	if (!count || !read_once(*count))
 		return 0;
-	return live_remove_far(key, home);
+	return live_remove_stray(key, home);
 }
 
 /*
@@ -271,7 +275,7 @@ static __always_inline u64 live_remove(u64 address)
 __noinline int live_insert(u64 address, u64 value)
 {
 	struct abi_control *control = control_get();
-	u32 home, *overflow;
+	u32 home, *count;
 	u64 key, old;
 
 	if (!control)
@@ -282,14 +286,20 @@ __noinline int live_insert(u64 address, u64 value)
 	}
 	key = block_key(control, address);
 	home = block_home(key);
-	overflow = overflow_of(home & cfg_bucket_mask);
-	if (!overflow)
+	count = strays_of(home & cfg_bucket_mask);
+	if (!count)
 		return -1;
+	old = overflow_possible(home) ? overflow_remove(key, home) : 0;
+	if (old) {
+		__sync_fetch_and_add(count, -1);
+		book_free(old);
+		loss_count(ABI_LOSS_FREE_MISSED);
+	}
 	/* A hole that another CPU took meanwhile: look again. */
 	for (u32 attempt = 0; attempt < 8; attempt++) {
 		u32 place = live_search(key, home);
 		struct abi_block *block;
-		u32 away = (place & (LEDGER_PLACES - 1)) >= ABI_BLOCKS_PER_BUCKET;
+		u32 strays_off = (place & (LEDGER_PLACES - 1)) >= ABI_BLOCKS_PER_BUCKET;
 
 		if (place == LEDGER_NONE)
 			break;
@@ -303,15 +313,19 @@ __noinline int live_insert(u64 address, u64 value)
 			loss_count(ABI_LOSS_FREE_MISSED);
 			return 0;
 		}
-		if (away)
-			__sync_fetch_and_add(overflow, 1);
+		if (strays_off)
+			__sync_fetch_and_add(count, 1);
 		if (!__sync_val_compare_and_swap(&block->key, 0, key)) {
 			write_once(block->value, value);
 			return 0;
 		}
-		if (away)
-			__sync_fetch_and_add(overflow, -1);
+		if (strays_off)
+			__sync_fetch_and_add(count, -1);
 	}
+	__sync_fetch_and_add(count, 1);
+	if (!overflow_insert(key, home, value))
+		return 0;
+	__sync_fetch_and_add(count, -1);
 	lost_add(key, ABI_LOSS_LIVE_TABLE_FULL);
 	return -1;
 }
@@ -326,10 +340,10 @@ static __always_inline int live_insert_home(const struct abi_control *control, u
 	u64 key = block_key(control, address);
 	u32 home = block_home(key) & cfg_bucket_mask;
 	struct abi_bucket *bucket = bpf_map_lookup_elem(&live_blocks, &home);
-	u32 *overflow = overflow_of(home);
+	u32 *count = strays_of(home);
 	struct abi_block *hole = 0;
 
-	if (address >> ABI_ADDRESS_BITS || !bucket || !overflow || read_once(*overflow))
+	if (address >> ABI_ADDRESS_BITS || !bucket || !count || read_once(*count))
 		return -1;
 #pragma unroll
 	for (u32 i = 0; i < ABI_BLOCKS_PER_BUCKET; i++) {

@@ -181,7 +181,7 @@ static __always_inline u32 entry_differs(const struct unwind_entry *entry,
 /*
  * The site at which this very stack was booked before, 0 if that is not known. The thread
  * enters a function with this return address, stack and frame pointer; `kind` is what the site is
- * of. After stack_enter().
+ * of. After stack_enter(), or with walk.fresh = 0: nothing is in the window yet.
  */
 static __always_inline u32 stack_cache_find(struct abi_thread *thread, u64 return_address, u64 sp,
 					    u64 fp, u32 kind)

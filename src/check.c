@@ -105,7 +105,7 @@ static const struct {
 	[NEED_UPROBES] = {"uprobes", have_uprobes,
 			  "CONFIG_UPROBE_EVENTS, and sysfs mounted at /sys"},
 	[NEED_BTF] = {"kernel BTF", have_btf,
-		      "CONFIG_DEBUG_INFO_BTF; only the kernel side needs it"},
+		      "CONFIG_DEBUG_INFO_BTF; level pages and the kernel side need it"},
 };
 
 #define BIT(need) (1u << (need))
@@ -116,15 +116,16 @@ static const struct {
 static const struct {
 	const char *name;
 	unsigned needs;
-	bool built;
 	const char *cost;
 } watches[] = {
-	{"level rss", 0, true, "no cost to the target"},
-	{"level pages", 0, false, ""},
-	{"level heap", HEAP_NEEDS, true, "two traps for each malloc and free, measured and shown"},
+	{"level rss", 0, "no cost to the target"},
+	{"level pages",
+	 BIT(NEED_BPF_CAPABILITY) | BIT(NEED_PERF_CAPABILITY) | BIT(NEED_BPF_CALL) | BIT(NEED_BTF),
+	 "a stack for each page fault, a look at the page tables each tick"},
+	{"level heap", HEAP_NEEDS, "two traps for each malloc and free, measured and shown"},
 	{"kernel side",
 	 BIT(NEED_BPF_CAPABILITY) | BIT(NEED_PERF_CAPABILITY) | BIT(NEED_BPF_CALL) | BIT(NEED_BTF),
-	 true, "a little for each slab allocation of the whole system"},
+	 "a little for each slab allocation of the whole system"},
 };
 
 void check_machine(FILE *out)
@@ -145,9 +146,7 @@ void check_machine(FILE *out)
 	for (size_t i = 0; i < sizeof(watches) / sizeof(watches[0]); i++) {
 		unsigned missing = watches[i].needs & ~have;
 
-		if (!watches[i].built)
-			fprintf(out, "%-30s not part of this version\n", watches[i].name);
-		else if (!missing)
+		if (!missing)
 			fprintf(out, "%-30s available: %s\n", watches[i].name, watches[i].cost);
 		else
 			fprintf(out, "%-30s not available: %s\n", watches[i].name,

@@ -8,6 +8,8 @@
 #include "app.h"
 #include "capture/launch.h"
 #include "capture/live.h"
+#include "capture/probes.h"
+#include "capture/site_report.h"
 #include "capture/target.h"
 #include "check.h"
 #include "command.h"
@@ -15,6 +17,7 @@
 #include "options.h"
 #include "output.h"
 #include "signals.h"
+#include "symbol/demangle.h"
 #include "symbol/symbol.h"
 #include "unwind/unwinder.h"
 #include "util/log.h"
@@ -154,6 +157,32 @@ static void go_first(void)
 	fclose(file);
 }
 
+static struct allocators_options allocators_of(const struct options *options)
+{
+	return (struct allocators_options){
+		.prefixes = options->prefixes,
+		.prefix_count = options->prefix_count,
+		.functions = options->functions,
+		.function_count = options->function_count,
+		.demangle = demangle,
+		.no_return_probes = options->no_return_probes,
+	};
+}
+
+/* What the machine allows, and what would be probed: in the process named, else in memtop. */
+static void check(const struct options *options)
+{
+	const struct allocators_options allocators = allocators_of(options);
+	char error[ERROR_SIZE];
+
+	check_machine(stdout);
+	putchar('\n');
+	if (probe_permission(error, sizeof(error)))
+		printf("%s\n", error);
+	else
+		site_report(stdout, options->pid ? options->pid : getpid(), &allocators);
+}
+
 static int watch(const struct options *options, pid_t pid, pid_t launched, struct command *command)
 {
 	const struct live_options live = {
@@ -163,6 +192,7 @@ static int watch(const struct options *options, pid_t pid, pid_t launched, struc
 		.kernel = options->sides & 1u << SIDE_KERNEL,
 		.limit_bytes = options->limit_bytes,
 		.launched = launched,
+		.allocators = allocators_of(options),
 		.unwinder = table_unwinder_new(pid, options->unwind_bytes),
 	};
 	struct app_config config = {.options = options, .launched = launched, .command = command};
@@ -236,10 +266,6 @@ static int run(const struct options *options)
 
 	if (code)
 		return code;
-	if (options->level == LEVEL_PAGES) {
-		log_error("level pages is not supported by this version; use heap, rss or auto");
-		return options->command ? EXITS_LAUNCH_FAILED : EXITS_NOT_PERMITTED;
-	}
 	if (options->command)
 		return run_command(options);
 	code = find_target(options, &pid);
@@ -275,7 +301,7 @@ int main(int argc, char **argv)
 		puts(PACKAGE_STRING);
 		return written(stdout);
 	case ACTION_CHECK:
-		check_machine(stdout);
+		check(&options);
 		return written(stdout);
 	case ACTION_COMPLETION:
 		options_write_completion(stdout);

@@ -357,6 +357,37 @@ static int take_report(struct options *options, const char *argument, struct rea
 	return take_file("--report", &options->report, argument, reason);
 }
 
+static int take_function(struct options *options, const char *argument, struct reason *reason)
+{
+	if (options->function_count >= OPTIONS_MAX_FUNCTIONS)
+		return refuse(reason, "--function %s: %d functions are the most", argument,
+			      OPTIONS_MAX_FUNCTIONS);
+	return function_parse(argument, &options->functions[options->function_count++],
+			      reason->text, reason->size);
+}
+
+static int take_prefix(struct options *options, const char *argument, struct reason *reason)
+{
+	if (!*argument || argument[strspn(argument, "abcdefghijklmnopqrstuvwxyz"
+						    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")])
+		return refuse(reason,
+			      "--prefix '%s': not what names of functions begin with, as je_",
+			      argument);
+	if (options->prefix_count >= OPTIONS_MAX_PREFIXES)
+		return refuse(reason, "--prefix %s: %d prefixes are the most", argument,
+			      OPTIONS_MAX_PREFIXES);
+	options->prefixes[options->prefix_count++] = argument;
+	return 0;
+}
+
+static int take_no_return_probes(struct options *options, const char *argument,
+				 struct reason *reason)
+{
+	(void)argument, (void)reason;
+	options->no_return_probes = true;
+	return 0;
+}
+
 static int take_check(struct options *options, const char *argument, struct reason *reason)
 {
 	(void)argument, (void)reason;
@@ -421,6 +452,19 @@ static const struct option_row rows[] = {
 	 "at most so much for tables to walk stacks by\n"
 	 "(K, M, G) [256M]",
 	 NULL, false},
+	{"function", 0, "FUNCTION", GROUP_WATCH, take_function,
+	 "count a function of the target's own as well:\n"
+	 "NAME:alloc(2), NAME:alloc(=BYTES), NAME:free(2);\n"
+	 "see memtop(1)",
+	 NULL, false},
+	{"prefix", 0, "PREFIX", GROUP_WATCH, take_prefix,
+	 "count an allocator whose functions are called\n"
+	 "PREFIXmalloc, PREFIXfree and so on",
+	 NULL, false},
+	{"no-return-probes", 0, NULL, GROUP_WATCH, take_no_return_probes,
+	 "leave no trampolines on the target's stacks, at\n"
+	 "a higher cost",
+	 NULL, false},
 	{"debug-dir", 0, "DIR", GROUP_WATCH, take_debug_dir,
 	 "look for debug information here first", "@directory", false},
 
@@ -481,8 +525,6 @@ static const struct option_row rows[] = {
 	REFUSED("config", 0, "FILE"),
 	REFUSED("lang", 0, "LANG"),
 	REFUSED("own", 0, "GLOB"),
-	REFUSED("function", 0, "NAME"),
-	REFUSED("no-return-probes", 0, NULL),
 
 	{"print-completion", 0, NULL, GROUP_OTHER, take_completion, "", NULL, true},
 };

@@ -6,6 +6,7 @@
 #ifndef MEMTOP_OPTIONS_H
 #define MEMTOP_OPTIONS_H
 
+#include "core/functions.h"
 #include "core/snapshot.h"
 #include "core/view.h"
 
@@ -25,6 +26,9 @@ enum options_action {
 	ACTION_COMPLETION,
 };
 
+#define OPTIONS_MAX_FUNCTIONS 16
+#define OPTIONS_MAX_PREFIXES  8
+
 struct options {
 	enum options_action action;
 	/* The target: exactly one of them is set when a target is watched. */
@@ -38,6 +42,11 @@ struct options {
 	uint64_t limit_bytes;  /* 0 = none */
 	uint64_t unwind_bytes; /* of unwind tables, at most */
 	const char *debug_dir; /* NULL = the usual ones */
+	struct function_description functions[OPTIONS_MAX_FUNCTIONS];
+	size_t function_count;
+	const char *prefixes[OPTIONS_MAX_PREFIXES]; /* of allocators */
+	size_t prefix_count;
+	bool no_return_probes;
 	double delay_s;
 	bool batch;
 	unsigned long iterations; /* 0 = until the target ends */

@@ -8,3 +8,4 @@ include tests/screens/local.mk
 include tests/unwind/local.mk
 include tests/bench/local.mk
 include tests/symbol/local.mk
+include tests/real/local.mk

@@ -5,6 +5,8 @@
  */
 #include "ui/stack.h"
 
+#include "core/format.h"
+
 #include <fnmatch.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -102,7 +104,7 @@ static void append_site(struct resolver *resolver, const struct modules *modules
 	    append_names(resolver, modules, site, false, most, ret, size) == 0)
 		append(ret, size,
 		       site->flags & SITE_UNKNOWN ? "(sites that the table could not hold)" :
-						    "(no stack)");
+						    stackless_name(site->kind));
 }
 
 void stack_site_text(struct resolver *resolver, const struct modules *modules,
@@ -159,10 +161,11 @@ static struct frame_columns frame_columns(const struct canvas *canvas, bool path
 				      .module_width = width - name - source};
 }
 
-static void frame_source(const struct frame *frame, bool paths, char *ret, size_t size)
+static void frame_source(const struct frame *frame, const char *reason, bool paths, char *ret,
+			 size_t size)
 {
 	if (!frame->file || !*frame->file)
-		snprintf(ret, size, "%s", frame->pending ? "…" : "no line info");
+		snprintf(ret, size, "%s", reason ? reason : frame->pending ? "…" : "no line info");
 	else if (frame->line)
 		snprintf(ret, size, "%s:%u", paths ? frame->file : base_name(frame->file),
 			 frame->line);
@@ -190,7 +193,8 @@ static void draw_module(struct canvas *canvas, unsigned row, unsigned column, un
 }
 
 static void draw_frame(struct canvas *canvas, unsigned row, unsigned number,
-		       const struct frame *frame, bool first_own, bool own, bool paths)
+		       const struct frame *frame, const char *reason, bool first_own, bool own,
+		       bool paths)
 {
 	struct frame_columns at = frame_columns(canvas, paths);
 	enum style style = own ? STYLE_NORMAL : STYLE_DIM;
@@ -206,7 +210,7 @@ static void draw_frame(struct canvas *canvas, unsigned row, unsigned number,
 	else if (frame->symbol && *frame->symbol)
 		snprintf(name + used, sizeof(name) - used, "+0x%" PRIx64, frame->offset);
 	canvas_text_cut(canvas, row, at.name, at.name_width, first_own ? STYLE_TITLE : style, name);
-	frame_source(frame, paths, source, sizeof(source));
+	frame_source(frame, reason, paths, source, sizeof(source));
 	canvas_text_cut(canvas, row, at.source, at.source_width, style, source);
 	draw_module(canvas, row, at.module, at.module_width, frame, paths, own, style);
 }
@@ -230,6 +234,7 @@ unsigned stack_draw(struct canvas *canvas, unsigned row, unsigned rows, unsigned
 				continue;
 			if (line >= from && line - from < rows)
 				draw_frame(canvas, row + line - from, number, &frames[f],
+					   resolver_reason(resolver, modules, site, i),
 					   own && !own_seen, own, options->paths);
 			own_seen |= own;
 			line++;

@@ -47,6 +47,11 @@ enum abi_kind {
 	ABI_KIND_ALIGNED_ALLOC = 7,
 	ABI_KIND_VALLOC = 8,
 	ABI_KIND_PVALLOC = 9,
+	ABI_KIND_NEW = 10,		/* operator new of an allocator's own */
+	ABI_KIND_XALLOCX = 11,		/* resized where it is; the result is a size */
+	ABI_KIND_REALLOCF = 12,		/* the old block goes even where there is no new one */
+	ABI_KIND_FUNCTION = 13,		/* described by the user */
+	ABI_KIND_FUNCTION_REALLOC = 14, /* the same, and it takes an old block */
 	ABI_KIND_MMAP = 32,
 	ABI_KIND_BRK = 33,
 	ABI_KIND_SLAB = 64,
@@ -54,7 +59,32 @@ enum abi_kind {
 	ABI_KIND_VMALLOC = 66,
 	ABI_KIND_PERCPU = 67,
 	ABI_KIND_PAGE_FAULT = 96,
+	ABI_KIND_POPULATED = 97,     /* resident pages that no fault was seen for */
+	ABI_KIND_BEFORE_ATTACH = 98, /* pages that were resident at the attach */
 };
+
+/* Kinds that take an old block, a bit each. */
+#define ABI_REALLOC_KINDS                                                                \
+	(1u << ABI_KIND_REALLOC | 1u << ABI_KIND_REALLOCARRAY | 1u << ABI_KIND_XALLOCX | \
+	 1u << ABI_KIND_REALLOCF | 1u << ABI_KIND_FUNCTION_REALLOC)
+#define ABI_FUNCTION_KINDS (1u << ABI_KIND_FUNCTION | 1u << ABI_KIND_FUNCTION_REALLOC)
+
+/*
+ * The cookie of a heap probe. Its low byte is the kind, with ABI_COOKIE_AT_RETURN where the call is
+ * booked at the function's own return instructions. Where the arguments are others than the kind's
+ * own, ABI_COOKIE_SHAPED is set and three fields tell which they are, counted from 0
+ * (ABI_COOKIE_NO_ARGUMENT: there is none); a size that is no argument stands in the highest bits.
+ */
+#define ABI_COOKIE_KIND		  0x7full
+#define ABI_COOKIE_AT_RETURN	  0x80ull
+#define ABI_COOKIE_SHAPED	  0x100ull
+#define ABI_COOKIE_FUNCTION	  0x200ull /* of a free: a function described by the user */
+#define ABI_COOKIE_FIRST_ARGUMENT 0x400ull /* of a return: the result is the first argument */
+#define ABI_COOKIE_SIZE_SHIFT	  12
+#define ABI_COOKIE_COUNT_SHIFT	  16
+#define ABI_COOKIE_ADDRESS_SHIFT  20
+#define ABI_COOKIE_NO_ARGUMENT	  0xfull
+#define ABI_COOKIE_CONSTANT_SHIFT 28
 
 /* Why an event could not be accounted for; each is a row of core/losses.c. */
 enum abi_loss {
@@ -118,13 +148,18 @@ struct abi_bucket {
 	struct abi_block blocks[ABI_BLOCKS_PER_BUCKET];
 };
 
-/* Of each of so many buckets next to each other: blocks whose home it is that live in another. */
-#define ABI_OVERFLOWS 16
-struct abi_overflows {
-	__mt_u32 counts[ABI_OVERFLOWS];
+/* Of each of so many buckets next to each other: blocks whose home it is that live elsewhere. */
+#define ABI_STRAYS 16
+struct abi_strays {
+	__mt_u32 counts[ABI_STRAYS];
 };
 
-#define ABI_ADDRESS_BITS     52
+#define ABI_ADDRESS_BITS 52
+/*
+ * Added to the address of a block from a function that the user described: a pool may give out the
+ * very address at which the memory that it cuts up begins.
+ */
+#define ABI_FUNCTION_BLOCK   (1ull << 51)
 #define ABI_KEY_EPOCH_SHIFT  49
 #define ABI_KEY_ADDRESS_MASK ((1ull << ABI_KEY_EPOCH_SHIFT) - 1)
 #define ABI_VALUE_SITE_SHIFT 8
@@ -177,7 +212,9 @@ struct abi_thread {
 	__mt_u64 frames[ABI_MAX_FRAMES + 8]; /* room for bounded overshoot */
 	__mt_u64 window[ABI_WINDOW_WORDS + 8];
 	struct abi_walk walk;
-	__mt_u32 entry; /* of the cache of stacks, where the present one would be */
+	__mt_u64 freed_address; /* what was freed last, unless something was allocated since */
+	__mt_u64 freed_sp;	/* the stack pointer of that call */
+	__mt_u32 entry;		/* of the cache of stacks, where the present one would be */
 	__mt_u32 reserved;
 	__mt_u16 spans[ABI_SPANS]; /* words that a stack pointer's stack took last */
 };
@@ -211,12 +248,13 @@ struct abi_counters {
 	__mt_u64 threads; /* slots of the table of threads that were taken */
 	__mt_u64 sites;
 	__mt_u64 module_changes; /* how often the target's linker said that it changes mappings */
+	__mt_u64 overflowed;	 /* blocks that are not near their home in the table, now */
 };
 
 _Static_assert(sizeof(struct abi_totals) == 32, "abi");
 _Static_assert(sizeof(struct abi_block) == 16, "abi");
 _Static_assert(sizeof(struct abi_bucket) == 64, "one cache line");
-_Static_assert(sizeof(struct abi_overflows) == 64, "one cache line");
+_Static_assert(sizeof(struct abi_strays) == 64, "one cache line");
 _Static_assert(sizeof(struct abi_cohorts) == 32 * ABI_COHORT_ROWS, "abi");
 _Static_assert(sizeof(struct abi_site) == 24 + 8 * ABI_MAX_FRAMES, "abi");
 _Static_assert(sizeof(struct abi_inflight) == 48, "abi");

@@ -18,4 +18,10 @@ struct trap_costs {
 /* Done in a process of its own, in some 20 ms; -ECHILD if that did not survive. 0 or -errno. */
 int calibrate_traps(enum probe_kind kind, struct trap_costs *ret);
 
+/*
+ * Does a process whose filter ends it at a system call that it does not know survive a return
+ * probe? 0, or -errno: -ECHILD where it does not.
+ */
+int calibrate_filtered(enum probe_kind kind);
+
 #endif

@@ -2,6 +2,7 @@
 #include "capture/elfsyms.h"
 
 #include "capture/elfimage.h"
+#include "util/alloc.h"
 #include "util/vec.h"
 
 #include <errno.h>
@@ -30,33 +31,76 @@ static bool is_wanted(const GElf_Sym *symbol)
 	       (type == STT_FUNC || type == STT_GNU_IFUNC);
 }
 
-static size_t find_name(const char *name, const char *const *names, size_t name_count)
-{
-	size_t i = 0;
+/* --- names, sorted, as each symbol of a file is looked for among them --- */
 
-	while (i < name_count && strcmp(name, names[i]))
-		i++;
-	return i;
+struct name {
+	const char *text;
+	size_t index;
+};
+
+struct names {
+	struct name *data;
+	size_t count;
+	bool begins[256]; /* a name begins with this byte */
+	elf_name_wanted *is_wanted;
+	void *context;
+	size_t matched;
+};
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(((const struct name *)a)->text, ((const struct name *)b)->text);
+}
+
+static void names_init(struct names *names, const char *const *texts, size_t count)
+{
+	memset(names, 0, sizeof(*names));
+	names->data = xcalloc(count, sizeof(*names->data));
+	names->count = count;
+	for (size_t i = 0; i < count; i++) {
+		names->data[i] = (struct name){texts[i], i};
+		names->begins[(unsigned char)texts[i][0]] = true;
+	}
+	if (count)
+		qsort(names->data, count, sizeof(*names->data), compare_names);
+}
+
+static bool names_find(struct names *names, const char *text, size_t *ret)
+{
+	const struct name wanted = {.text = text};
+	const struct name *found;
+
+	if (names->is_wanted) {
+		*ret = names->matched;
+		return names->is_wanted(names->context, text) && ++names->matched;
+	}
+	if (!names->begins[(unsigned char)*text])
+		return false;
+	found = bsearch(&wanted, names->data, names->count, sizeof(wanted), compare_names);
+	if (found)
+		*ret = found->index;
+	return found;
 }
 
 static void take_symbol(const struct elf_image *image, const GElf_Sym *symbol, size_t name,
 			struct elf_functions *ret)
 {
+	unsigned visibility = GELF_ST_VISIBILITY(symbol->st_other);
 	struct elf_function function = {
 		.name = name,
 		.address = symbol->st_value,
 		.size = symbol->st_size,
 		.local = GELF_ST_BIND(symbol->st_info) == STB_LOCAL,
+		.hidden = visibility == STV_HIDDEN || visibility == STV_INTERNAL,
+		.indirect = GELF_ST_TYPE(symbol->st_info) == STT_GNU_IFUNC,
 	};
 
-	if (GELF_ST_TYPE(symbol->st_info) == STT_GNU_IFUNC)
-		ret->indirect = true;
-	else if (elf_image_file_offset(image, symbol->st_value, &function.offset))
+	if (elf_image_file_offset(image, symbol->st_value, &function.offset))
 		*vec_push(ret) = function;
 }
 
 static int scan_table(Elf *elf, const struct elf_image *image, enum elf_table table,
-		      const char *const *names, size_t name_count, struct elf_functions *ret)
+		      struct names *names, struct elf_functions *ret)
 {
 	GElf_Shdr header;
 	Elf_Scn *section = find_table(elf, table, &header);
@@ -74,8 +118,7 @@ static int scan_table(Elf *elf, const struct elf_image *image, enum elf_table ta
 		if (!gelf_getsym(data, (int)i, &symbol) || !is_wanted(&symbol))
 			continue;
 		name = elf_strptr(elf, header.sh_link, symbol.st_name);
-		index = name ? find_name(name, names, name_count) : name_count;
-		if (index < name_count)
+		if (name && names_find(names, name, &index))
 			take_symbol(image, &symbol, index, ret);
 	}
 	return 0;
@@ -98,8 +141,7 @@ static void drop_shadowed(struct elf_functions *functions)
 	functions->count = kept;
 }
 
-int elf_functions_find(int fd, enum elf_table table, const char *const *names, size_t name_count,
-		       struct elf_functions *ret)
+static int scan(int fd, enum elf_table table, struct names *names, struct elf_functions *ret)
 {
 	struct elf_image image;
 	int error = elf_image_read(fd, &image);
@@ -109,11 +151,31 @@ int elf_functions_find(int fd, enum elf_table table, const char *const *names, s
 	if (error)
 		return error;
 	elf = elf_begin(fd, ELF_C_READ, NULL);
-	error = elf ? scan_table(elf, &image, table, names, name_count, ret) : -ENOEXEC;
-	drop_shadowed(ret);
+	error = elf ? scan_table(elf, &image, table, names, ret) : -ENOEXEC;
 	elf_end(elf);
 	elf_image_deinit(&image);
 	return error;
+}
+
+int elf_functions_find(int fd, enum elf_table table, const char *const *names, size_t name_count,
+		       struct elf_functions *ret)
+{
+	struct names sorted;
+	int error;
+
+	names_init(&sorted, names, name_count);
+	error = scan(fd, table, &sorted, ret);
+	drop_shadowed(ret);
+	free(sorted.data);
+	return error;
+}
+
+int elf_functions_match(int fd, enum elf_table table, elf_name_wanted *is_wanted_name,
+			void *context, struct elf_functions *ret)
+{
+	struct names names = {.is_wanted = is_wanted_name, .context = context};
+
+	return scan(fd, table, &names, ret);
 }
 
 void elf_functions_deinit(struct elf_functions *functions)

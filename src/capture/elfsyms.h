@@ -21,12 +21,13 @@ struct elf_function {
 	uint64_t offset;  /* in the file */
 	uint64_t size;	  /* 0 = not told */
 	bool local;	  /* not global or weak */
+	bool hidden;	  /* other files cannot bind to it, though it is no static function */
+	bool indirect;	  /* chooses a function at run time (IFUNC): `address` is the chooser's */
 };
 
 struct elf_functions {
 	struct elf_function *data;
 	size_t count, capacity;
-	bool indirect; /* one of them is chosen at run time (IFUNC) and left out */
 };
 
 /*
@@ -36,6 +37,10 @@ struct elf_functions {
  */
 int elf_functions_find(int fd, enum elf_table table, const char *const *names, size_t name_count,
 		       struct elf_functions *ret);
+/* The same by a look at each name: those for which `is_wanted` is true, numbered from 0. */
+typedef bool elf_name_wanted(void *context, const char *name);
+int elf_functions_match(int fd, enum elf_table table, elf_name_wanted *is_wanted, void *context,
+			struct elf_functions *ret);
 void elf_functions_deinit(struct elf_functions *functions);
 
 /* Up to `size` bytes of the function's code; how many, or -errno. */

@@ -19,12 +19,13 @@ struct heap {
 	pid_t pid;
 	struct probe loader; /* path NULL = none; owned */
 	struct ring_buffer *events;
-	struct probe *probes; /* allocating ones first; paths are owned */
-	size_t allocating_count, count;
+	struct probe *probes[HEAP_ROLES]; /* paths are owned */
+	size_t counts[HEAP_ROLES];
+	bool functions;
 	int *links;
 	size_t link_count;
 	uint64_t expected_changes; /* of modules, that are known before they are told */
-	uint64_t slots_taken; /* of the table of threads, when it was last looked through */
+	uint64_t slots_taken;	   /* of the table of threads, when it was last looked through */
 };
 
 /* The kind of programs that stand at entries alone. */
@@ -39,33 +40,41 @@ static void choose_programs(struct heap *heap)
 	bool session = heap->kind == PROBE_SESSION;
 
 	bpf_program__set_autoload(s->progs.allocate_session, session);
-	bpf_program__set_autoload(s->progs.allocate_enter, !session);
+	bpf_program__set_autoload(s->progs.allocate_enter, !session || heap->counts[HEAP_ENTERS]);
+	bpf_program__set_autoload(s->progs.allocate_leave, heap->counts[HEAP_ENTERS]);
 	bpf_program__set_autoload(s->progs.allocate_exit, !session);
+	bpf_program__set_autoload(s->progs.release_enter, heap->counts[HEAP_RELEASES]);
+	s->rodata->cfg_functions = heap->functions;
 	probe_prepare_program(s->progs.allocate_session, PROBE_SESSION);
 	probe_prepare_program(s->progs.allocate_enter, entry_kind(heap));
 	probe_prepare_program(s->progs.allocate_exit, entry_kind(heap));
+	probe_prepare_program(s->progs.allocate_leave, entry_kind(heap));
 	probe_prepare_program(s->progs.free_enter, entry_kind(heap));
+	probe_prepare_program(s->progs.release_enter, entry_kind(heap));
 	probe_prepare_program(s->progs.count_enter, entry_kind(heap));
 	probe_prepare_program(s->progs.modules_change, entry_kind(heap));
 }
 
 static void copy_probes(struct heap *heap, const struct heap_probes *probes)
 {
-	heap->allocating_count = probes->allocating_count;
-	heap->count = probes->allocating_count + probes->freeing_count;
-	heap->probes = xcalloc(heap->count, sizeof(*heap->probes));
-	/* A perf uprobe needs a link each, and entries and returns are apart. */
-	heap->links = xcalloc(heap->count * 2 + 1, sizeof(*heap->links));
+	size_t count = 1; /* the loader's */
+
+	heap->functions = probes->functions;
 	if (probes->loader) {
 		heap->loader = *probes->loader;
 		heap->loader.path = xstrdup(probes->loader->path);
 	}
-	for (size_t i = 0; i < heap->count; i++) {
-		heap->probes[i] = i < heap->allocating_count ?
-					  probes->allocating[i] :
-					  probes->freeing[i - heap->allocating_count];
-		heap->probes[i].path = xstrdup(heap->probes[i].path);
+	for (unsigned role = 0; role < HEAP_ROLES; role++) {
+		heap->counts[role] = probes->counts[role];
+		heap->probes[role] = xcalloc(heap->counts[role], sizeof(*heap->probes[role]));
+		for (size_t i = 0; i < heap->counts[role]; i++) {
+			heap->probes[role][i] = probes->probes[role][i];
+			heap->probes[role][i].path = xstrdup(heap->probes[role][i].path);
+		}
+		count += heap->counts[role];
 	}
+	/* A perf uprobe needs a link each, and entries and returns are apart. */
+	heap->links = xcalloc(count + heap->counts[HEAP_ALLOCATES], sizeof(*heap->links));
 }
 
 /* That it came is all that an event says. */
@@ -162,9 +171,11 @@ void heap_close(struct heap *heap)
 	free((char *)heap->loader.path);
 	ledger_deinit(&heap->ledger);
 	heap_bpf__destroy(heap->skeleton);
-	for (size_t i = 0; i < heap->count; i++)
-		free((char *)heap->probes[i].path);
-	free(heap->probes);
+	for (unsigned role = 0; role < HEAP_ROLES; role++) {
+		for (size_t i = 0; i < heap->counts[role]; i++)
+			free((char *)heap->probes[role][i].path);
+		free(heap->probes[role]);
+	}
 	free(heap->links);
 	free(heap);
 }
@@ -176,28 +187,38 @@ static int attach(struct heap *heap, const struct bpf_program *program, enum pro
 			     heap->links, &heap->link_count);
 }
 
+static int attach_role(struct heap *heap, const struct bpf_program *program, enum probe_kind kind,
+		       bool returns, enum heap_role role)
+{
+	return attach(heap, program, kind, returns, heap->probes[role], heap->counts[role]);
+}
+
 static int attach_all(struct heap *heap)
 {
 	struct heap_bpf *s = heap->skeleton;
-	const struct probe *allocating = heap->probes;
-	const struct probe *freeing = heap->probes + heap->allocating_count;
-	size_t count = heap->allocating_count;
+	enum probe_kind kind = entry_kind(heap);
 	int error;
 
 	/* Where it cannot be had, looking at the maps from time to time has to do. */
 	if (heap->loader.path)
-		attach(heap, s->progs.modules_change, entry_kind(heap), false, &heap->loader, 1);
-	error = attach(heap, s->progs.free_enter, entry_kind(heap), false, freeing,
-		       heap->count - count);
+		attach(heap, s->progs.modules_change, kind, false, &heap->loader, 1);
+	error = attach_role(heap, s->progs.free_enter, kind, false, HEAP_FREES);
+	if (!error)
+		error = attach_role(heap, s->progs.release_enter, kind, false, HEAP_RELEASES);
+	/* Returns first: an entry seen is then never without its return. */
+	if (!error)
+		error = attach_role(heap, s->progs.allocate_leave, kind, false, HEAP_LEAVES);
+	if (!error)
+		error = attach_role(heap, s->progs.allocate_enter, kind, false, HEAP_ENTERS);
 	if (error)
 		return error;
 	if (heap->kind == PROBE_SESSION)
-		return attach(heap, s->progs.allocate_session, PROBE_SESSION, false, allocating,
-			      count);
-	/* Returns first: an entry seen is then never without its return. */
-	error = attach(heap, s->progs.allocate_exit, heap->kind, true, allocating, count);
+		return attach_role(heap, s->progs.allocate_session, PROBE_SESSION, false,
+				   HEAP_ALLOCATES);
+	error = attach_role(heap, s->progs.allocate_exit, heap->kind, true, HEAP_ALLOCATES);
 	if (!error)
-		error = attach(heap, s->progs.allocate_enter, heap->kind, false, allocating, count);
+		error = attach_role(heap, s->progs.allocate_enter, heap->kind, false,
+				    HEAP_ALLOCATES);
 	return error;
 }
 
@@ -219,9 +240,12 @@ int heap_attach(struct heap *heap)
 
 int heap_attach_counters(struct heap *heap)
 {
-	int error = attach(heap, heap->skeleton->progs.count_enter, entry_kind(heap), false,
-			   heap->probes, heap->count);
+	int error = 0;
 
+	for (unsigned role = 0; !error && role < HEAP_ROLES; role++)
+		if (role != HEAP_LEAVES)
+			error = attach_role(heap, heap->skeleton->progs.count_enter,
+					    entry_kind(heap), false, role);
 	if (error)
 		heap_detach(heap);
 	return error;
@@ -324,8 +348,8 @@ void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t
 int heap_release_children(struct heap *heap)
 {
 	_cleanup_free_ int *links = NULL;
-	size_t count = 0;
-	int program, error;
+	size_t count = 0, probes = 0;
+	int program, error = 0;
 
 	/* Perf uprobes take themselves out at the first hit in another process. */
 	if (heap->kind == PROBE_PERF || !heap->link_count)
@@ -333,9 +357,12 @@ int heap_release_children(struct heap *heap)
 	program = probe_load_empty(PROBE_MULTI);
 	if (program < 0)
 		return program;
-	links = xcalloc(heap->count, sizeof(*links));
-	error = probes_attach(program, PROBE_MULTI, false, heap->pid, heap->probes, heap->count,
-			      links, &count);
+	for (unsigned role = 0; role < HEAP_ROLES; role++)
+		probes += heap->counts[role];
+	links = xcalloc(probes, sizeof(*links));
+	for (unsigned role = 0; !error && role < HEAP_ROLES; role++)
+		error = probes_attach(program, PROBE_MULTI, false, heap->pid, heap->probes[role],
+				      heap->counts[role], links, &count);
 	probes_detach(links, &count);
 	close(program);
 	return error;
@@ -351,7 +378,9 @@ void heap_read_statistics(const struct heap *heap, struct heap_statistics *ret)
 		{s->progs.allocate_session, &ret->allocating_runs},
 		{s->progs.allocate_enter, &ret->allocating_runs},
 		{s->progs.allocate_exit, &ret->allocating_runs},
+		{s->progs.allocate_leave, &ret->allocating_runs},
 		{s->progs.free_enter, &ret->freeing_runs},
+		{s->progs.release_enter, &ret->freeing_runs},
 	};
 
 	memset(ret, 0, sizeof(*ret));

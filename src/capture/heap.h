@@ -13,13 +13,22 @@
 
 struct heap;
 
-/* Where to probe. The cookie of an allocating function is its enum abi_kind. */
+/* What a probe of the heap does. In the order in which they are placed. */
+enum heap_role {
+	HEAP_FREES,	/* free itself, its block is the first argument */
+	HEAP_RELEASES,	/* the cookie tells which argument is the block */
+	HEAP_LEAVES,	/* on a return instruction of a function that HEAP_ENTERS stands on */
+	HEAP_ENTERS,	/* allocates, booked where HEAP_LEAVES stands */
+	HEAP_ALLOCATES, /* allocates, booked by a return probe */
+	HEAP_ROLES,
+};
+
+/* Where to probe; cookies are ABI_COOKIE_*. */
 struct heap_probes {
-	const struct probe *allocating;
-	size_t allocating_count;
-	const struct probe *freeing;
-	size_t freeing_count;
+	const struct probe *probes[HEAP_ROLES];
+	size_t counts[HEAP_ROLES];
 	const struct probe *loader; /* see loader_probe.h; NULL = none */
+	bool functions;		    /* some are described by the user */
 };
 
 /*
@@ -60,8 +69,8 @@ int heap_wait_fd(const struct heap *heap);
 uint64_t heap_module_changes(struct heap *heap);
 void heap_modules_known(struct heap *heap, uint64_t changes);
 /*
- * The target is held where its linker has mapped the libraries and has not said so yet: what it says
- * first tells nothing new.
+ * The target is held where its linker has mapped the libraries and has not said so yet: what it
+ * says first tells nothing new.
  */
 void heap_expect_module_change(struct heap *heap);
 

@@ -58,9 +58,13 @@ static unsigned round_up(uint64_t number, unsigned least, unsigned most)
 	return rounded;
 }
 
+/* Interpreters have ten thousands of call stacks. */
+#define MOST_SITES  65536
+#define LEAST_SITES 8192
+
 /*
  * Tables for a target of this size: a block for each 64 bytes that it holds, and never more than a
- * twentieth of the room that is left where memtop's own memory is charged.
+ * twentieth of the room that is left where memtop's own memory is charged; of that, half for sites.
  */
 static void choose_sizes(const struct heap_level_target *target, struct ledger_sizes *ret)
 {
@@ -72,7 +76,9 @@ static void choose_sizes(const struct heap_level_target *target, struct ledger_s
 	    charge.source != LIMIT_NONE)
 		budget = charge.headroom_bytes / 20;
 	charge_close(own);
-	ret->sites = 16384;
+	*ret = (struct ledger_sizes){.sites = MOST_SITES};
+	while (ledger_bytes(ret) > budget / 2 && ret->sites > LEAST_SITES)
+		ret->sites /= 2;
 	ret->threads = round_up(target->threads * 4ull, LEAST_THREADS, 8192);
 	ret->buckets = round_up(target->rss_bytes / 64 / ABI_BLOCKS_PER_BUCKET, 1u << 18, 1u << 21);
 	while (ledger_bytes(ret) > budget && ret->buckets > 1u << 12)
@@ -83,18 +89,18 @@ static void choose_sizes(const struct heap_level_target *target, struct ledger_s
 		ret->threads /= 2;
 }
 
-/* Share of the busy functions' probes that the kernel has to single-step. */
+/* What of a call has to be single-stepped, as the busy functions are made: 1 = one trap each. */
 static double stepped_share(const struct probe_points *points)
 {
 	unsigned busy = 0, stepped = 0;
 
 	for (size_t i = 0; i < points->count; i++) {
-		const char *name = points->data[i].function->name;
+		const struct probe_point *point = &points->data[i];
 
-		if (strcmp(name, "malloc") && strcmp(name, "free"))
+		if (strcmp(point->name, "malloc") && strcmp(point->name, "free"))
 			continue;
 		busy++;
-		stepped += points->data[i].single_step;
+		stepped += point->single_step + (point->returns == PROBE_RETURN_EXITS);
 	}
 	return busy ? (double)stepped / busy : 0;
 }
@@ -113,8 +119,21 @@ static bool is_young(pid_t pid)
 	return age_s * 1000 < YOUNG_MS;
 }
 
-static int find_points(pid_t pid, struct probe_points *ret, char *error, size_t size)
+/*
+ * A filter that ends the target at a system call that it does not know would do so at the call by
+ * which newer kernels' return probes end, unless the kernel passes that through.
+ */
+static bool filter_forbids_returns(pid_t pid, enum probe_kind kind)
 {
+	return procfs_seccomp(pid) && calibrate_filtered(kind);
+}
+
+static int find_points(const struct heap_level *level, enum probe_kind kind,
+		       struct probe_points *ret, char *error, size_t size)
+{
+	struct allocators_options options = level->options;
+	pid_t pid = level->pid;
+	bool filtered;
 	struct procmaps maps;
 	int status = procmaps_read(pid, &maps);
 
@@ -122,7 +141,12 @@ static int find_points(pid_t pid, struct probe_points *ret, char *error, size_t 
 		snprintf(error, size, "cannot read /proc/%d/maps: %s", pid, strerror(-status));
 		return status;
 	}
-	status = allocators_find(pid, &maps, ret, error, size);
+	filtered = !options.no_return_probes && filter_forbids_returns(pid, kind);
+	options.no_return_probes |= filtered;
+	status = allocators_find(pid, &maps, &options, ret, error, size);
+	if (filtered && !status && !ret->note[0])
+		snprintf(ret->note, sizeof(ret->note),
+			 "no return probes: its seccomp filter would end it");
 	procmaps_deinit(&maps);
 	return status;
 }
@@ -139,36 +163,76 @@ static void find_loader(pid_t pid, struct probe *ret)
 	procmaps_deinit(&maps);
 }
 
+struct probe_list {
+	struct probe *data;
+	size_t count, capacity;
+};
+
+/* Functions may share the instructions by which they return. */
+static void add_exit(struct probe_list *list, const struct probe *exit)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (list->data[i].offset == exit->offset && !strcmp(list->data[i].path, exit->path))
+			return;
+	*vec_push(list) = *exit;
+}
+
+static void add_probes(const struct probe_point *point, struct probe_list *lists)
+{
+	struct probe probe = {
+		.path = point->path, .offset = point->probe_offset, .cookie = point->cookie};
+	enum heap_role role = point->returns == PROBE_RETURN_TRAPPED ? HEAP_ALLOCATES : HEAP_ENTERS;
+
+	if (point->frees)
+		role = point->cookie & ABI_COOKIE_SHAPED ? HEAP_RELEASES : HEAP_FREES;
+	*vec_push(&lists[role]) = probe;
+	if (role != HEAP_ENTERS)
+		return;
+	for (size_t i = 0; i < point->exit_count; i++) {
+		probe.offset = point->exits[i].place;
+		probe.cookie = point->exits[i].first_argument ? ABI_COOKIE_FIRST_ARGUMENT : 0;
+		add_exit(&lists[HEAP_LEAVES], &probe);
+	}
+}
+
+void heap_level_probes(const struct probe_points *points, struct heap_probes *ret)
+{
+	struct probe_list lists[HEAP_ROLES] = {0};
+
+	memset(ret, 0, sizeof(*ret));
+	for (size_t i = 0; i < points->count; i++) {
+		add_probes(&points->data[i], lists);
+		ret->functions |= !points->data[i].function;
+	}
+	for (unsigned role = 0; role < HEAP_ROLES; role++) {
+		ret->probes[role] = lists[role].data;
+		ret->counts[role] = lists[role].count;
+	}
+}
+
+void heap_level_probes_deinit(struct heap_probes *probes)
+{
+	for (unsigned role = 0; role < HEAP_ROLES; role++)
+		free((struct probe *)probes->probes[role]);
+}
+
 static int open_heap(struct heap_level *level, const struct probe_points *points,
 		     const struct heap_level_target *target, enum probe_kind kind, char *error,
 		     size_t size)
 {
-	struct probe *allocating = xcalloc(points->count, sizeof(*allocating));
-	struct probe *freeing = xcalloc(points->count, sizeof(*freeing));
-	struct heap_probes probes = {.allocating = allocating, .freeing = freeing};
+	struct heap_probes probes;
 	struct ledger_sizes sizes;
 	struct probe loader;
 	int status;
 
-	for (size_t i = 0; i < points->count; i++) {
-		const struct probe_point *point = &points->data[i];
-		struct probe probe = {.path = point->path,
-				      .offset = point->probe_offset,
-				      .cookie = point->function->kind};
-
-		if (point->function->shape == SHAPE_FREE)
-			freeing[probes.freeing_count++] = probe;
-		else
-			allocating[probes.allocating_count++] = probe;
-	}
+	heap_level_probes(points, &probes);
 	choose_sizes(target, &sizes);
 	find_loader(level->pid, &loader);
 	probes.loader = loader.path ? &loader : NULL;
 	status = heap_open(level->pid, kind, &probes, &sizes, level->unwinder, monotonic_ns(),
 			   &level->heap, error, size);
 	free((char *)loader.path);
-	free(allocating);
-	free(freeing);
+	heap_level_probes_deinit(&probes);
 	return status;
 }
 
@@ -256,21 +320,14 @@ void heap_level_reclaim(struct heap_level *level)
 }
 
 static int enter(struct heap_level *level, const struct probe_points *points,
-		 const struct heap_level_target *target, bool canary, char *error, size_t size)
+		 const struct heap_level_target *target, enum probe_kind kind,
+		 const struct trap_costs *traps, bool canary, char *error, size_t size)
 {
-	enum probe_kind kind = probe_kind_best();
-	struct trap_costs traps;
-	int status = calibrate_traps(kind, &traps);
-
-	if (status) {
-		snprintf(error, size, "probes do not work on memtop itself: %s", strerror(-status));
-		return status;
-	}
-	status = open_heap(level, points, target, kind, error, size);
+	int status = open_heap(level, points, target, kind, error, size);
 	if (status)
 		return status;
 	cost_meter_free(level->cost);
-	level->cost = cost_meter_new(level->pid, &traps, stepped_share(points));
+	level->cost = cost_meter_new(level->pid, traps, stepped_share(points));
 	*error = '\0';
 	if (canary)
 		status = ask_canary(level, error, size);
@@ -291,16 +348,26 @@ static int enter(struct heap_level *level, const struct probe_points *points,
 	return status;
 }
 
+/* The probes are tried on memtop itself before the target is touched. */
 static int try_enter(struct heap_level *level, const struct heap_level_target *target, bool canary,
 		     char *error, size_t size)
 {
+	enum probe_kind kind = probe_kind_best();
 	struct probe_points points = {0};
-	int status = find_points(level->pid, &points, error, size);
+	struct trap_costs traps;
+	int status = find_points(level, kind, &points, error, size);
 
+	if (!status) {
+		status = calibrate_traps(kind, &traps);
+		if (status)
+			snprintf(error, size, "probes do not work on memtop itself: %s",
+				 strerror(-status));
+	}
 	if (!status)
-		status = enter(level, &points, target, canary, error, size);
+		status = enter(level, &points, target, kind, &traps, canary, error, size);
 	if (status)
 		heap_level_leave(level);
+	snprintf(level->note, sizeof(level->note), "%s", status ? "" : points.note);
 	probe_points_deinit(&points);
 	return status;
 }

@@ -6,24 +6,31 @@
 #ifndef MEMTOP_CAPTURE_HEAP_LEVEL_H
 #define MEMTOP_CAPTURE_HEAP_LEVEL_H
 
+#include "capture/allocators.h"
 #include "capture/cost.h"
 #include "capture/heap.h"
 #include "capture/procmaps.h"
 
 struct heap_level {
 	pid_t pid;
-	double budget_percent;	   /* of the busiest thread; NAN = no governor */
-	struct unwinder *unwinder; /* borrowed; may be NULL */
-	struct heap *heap;	   /* NULL: not entered */
-	struct cost_meter *cost;   /* NULL until entered for the first time */
-	unsigned over_budget;	   /* looks, one after the other */
-	bool held;		   /* the target runs only once the level is entered */
-	uint64_t children;	   /* tells whether the target has forked since the last look */
+	double budget_percent;		   /* of the busiest thread; NAN = no governor */
+	struct unwinder *unwinder;	   /* borrowed; may be NULL */
+	struct heap *heap;		   /* NULL: not entered */
+	struct cost_meter *cost;	   /* NULL until entered for the first time */
+	struct allocators_options options; /* what it points to is borrowed */
+	char note[256];			   /* of probe_points, of the last entry */
+	unsigned over_budget;		   /* looks, one after the other */
+	bool held;			   /* the target runs only once the level is entered */
+	uint64_t children; /* tells whether the target has forked since the last look */
 };
 
 void heap_level_init(struct heap_level *level, pid_t pid, double budget_percent,
 		     struct unwinder *unwinder);
 void heap_level_deinit(struct heap_level *level);
+
+/* The points as probes; what they point to is the points'. */
+void heap_level_probes(const struct probe_points *points, struct heap_probes *ret);
+void heap_level_probes_deinit(struct heap_probes *probes);
 
 /* What the tables' size depends on. */
 struct heap_level_target {

@@ -17,7 +17,8 @@
  */
 int launch_held(char *const argv[], pid_t *ret, char *error, size_t size);
 
-/* Whether the child, which ended and was not waited for yet, has had children that it waited for. */
+/* Whether the child, which ended and was not waited for yet, has had children that it waited for.
+ */
 bool launch_had_children(pid_t pid);
 
 /* Lets the command run; memtop has no hold on it any more. Same thread as launch_held(). */

@@ -33,16 +33,17 @@ struct ledger_map {
 
 static const struct ledger_map maps[] = {
 	MAP("live_blocks", struct abi_bucket, buckets, buckets),
-	{.name = "live_overflows",
-	 .element_size = sizeof(struct abi_overflows),
+	{.name = "strays",
+	 .element_size = sizeof(struct abi_strays),
 	 .sizes_offset = offsetof(struct ledger_sizes, buckets),
-	 .field_offset = offsetof(struct ledger, overflows),
-	 .shared = ABI_OVERFLOWS},
+	 .field_offset = offsetof(struct ledger, strays),
+	 .shared = ABI_STRAYS},
 	MAP("sites", struct abi_site, sites, sites),
 	MAP("site_order", uint64_t, sites, order),
 	MAP("site_totals", struct abi_totals, sites, totals),
 	MAP("site_cohorts", struct abi_cohorts, sites, cohorts),
 	MAP("lost_blocks", int64_t, sites, lost_blocks),
+	MAP("overflows", int64_t, buckets, overflows),
 	{.name = "threads",
 	 .element_size = sizeof(struct abi_thread),
 	 .sizes_offset = offsetof(struct ledger_sizes, threads),
@@ -289,14 +290,14 @@ static void relabel_part(struct ledger *ledger, uint64_t now_ns)
 	ledger->relabel_bucket = 0;
 }
 
-void ledger_tick(struct ledger *ledger, uint64_t now_ns)
+bool ledger_advance(struct ledger *ledger, uint64_t now_ns)
 {
 	size_t count = ledger_site_count(ledger);
 	int from, to;
 	bool opened;
 
 	if (now_ns - ledger->advanced_ns < COHORT_NS)
-		return;
+		return false;
 	ledger->advanced_ns = now_ns;
 	opened = cohort_clock_advance(&ledger->clock, now_ns, &from, &to);
 	if (from != COHORT_ROW_FREE) {
@@ -314,5 +315,11 @@ void ledger_tick(struct ledger *ledger, uint64_t now_ns)
 				 __ATOMIC_RELEASE);
 	if (opened)
 		__atomic_store_n(&ledger->control->cohort_now, ledger->clock.now, __ATOMIC_RELEASE);
-	relabel_part(ledger, now_ns);
+	return true;
+}
+
+void ledger_tick(struct ledger *ledger, uint64_t now_ns)
+{
+	if (ledger_advance(ledger, now_ns))
+		relabel_part(ledger, now_ns);
 }

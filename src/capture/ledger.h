@@ -23,12 +23,13 @@ struct ledger_sizes {
 struct ledger {
 	struct ledger_sizes sizes;
 	struct abi_bucket *buckets;
-	struct abi_overflows *overflows;
+	struct abi_strays *strays;
 	struct abi_site *sites;
 	uint64_t *order;
 	struct abi_totals *totals;
 	struct abi_cohorts *cohorts;
 	int64_t *lost_blocks;
+	int64_t *overflows;
 	struct abi_control *control;
 	struct abi_counters *counters;
 	struct abi_thread *threads; /* NULL where the map is per CPU */
@@ -64,6 +65,8 @@ void ledger_cohorts(const struct ledger *ledger, unsigned slot, uint64_t now_ns,
 
 /* Keeps the clock going; call it at least as often as cohorts are wanted, any rate will do. */
 void ledger_tick(struct ledger *ledger, uint64_t now_ns);
+/* The clock alone, for who keeps the blocks' labels in a table of its own; true if it moved. */
+bool ledger_advance(struct ledger *ledger, uint64_t now_ns);
 
 /* Bytes of all tables. */
 uint64_t ledger_bytes(const struct ledger_sizes *sizes);

@@ -34,20 +34,22 @@ static void collect_losses(const struct live *live, uint64_t losses[ABI_LOSS_COU
 	heap_level_losses(&live->heap, losses);
 	if (live->kernel)
 		kernel_side_losses(live->kernel, losses);
+	if (live->pages)
+		pages_level_losses(live->pages, losses);
 }
 
 static void read_sites(struct live *live, uint64_t now_ns)
 {
+	struct ledger *ledger = live_user_ledger(live);
 	struct sites_describe describe;
 
 	/* A new site's library may be as new: named for ever by what is known at its birth. */
-	if (live->heap.heap && !live->let_go && !live->execed &&
-	    ledger_site_count(heap_ledger(live->heap.heap)) > live->sites.seen[SIDE_USER])
+	if (ledger && !live->let_go && !live->execed &&
+	    ledger_site_count(ledger) > live->sites.seen[SIDE_USER])
 		live_update_modules(live, now_ns);
 	modules_follow(live->modules, live->mapped);
-	if (live->heap.heap)
-		sites_refresh(&live->sites, heap_ledger(live->heap.heap), SIDE_USER, live->modules,
-			      NULL, now_ns);
+	if (ledger)
+		sites_refresh(&live->sites, ledger, SIDE_USER, live->modules, NULL, now_ns);
 	if (!live->kernel)
 		return;
 	if (ledger_site_count(kernel_side_ledger(live->kernel)) > live->sites.seen[SIDE_KERNEL]) {
@@ -60,12 +62,14 @@ static void read_sites(struct live *live, uint64_t now_ns)
 }
 
 /* Of the program that was watched: what runs after an exec, or after the end, is not it. */
-static void read_process(struct live *live)
+static void read_process(struct live *live, uint64_t now_ns)
 {
 	if (lifetime_has_ended(live->lifetime, live->charge, &live->target)) {
 		memset(&live->last_memory, 0, sizeof(live->last_memory));
 	} else if (!live->execed) {
 		target_state_read(live->options.pid, &live->target);
+		if (live->pages)
+			memory_charge(live->memory, pages_level_tick(live->pages, now_ns));
 		memory_read(live->memory, live->level == LEVEL_HEAP, &live->last_memory);
 	}
 }
@@ -109,7 +113,7 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 	ret->attached_ns = live->attached_ns;
 	ret->generation = live->generation;
 	ret->from_start = live->from_start;
-	read_process(live);
+	read_process(live, now_ns);
 	ret->memory = live->last_memory;
 	user.used_bytes = ret->memory.rss_bytes;
 	charge_read(live->charge, &user, &ret->charge);
@@ -117,7 +121,9 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 	ret->target = live->target;
 	ret->level = live->level;
 	ret->level_reason = shown_reason(live);
-	if (live->heap.cost)
+	if (live->pages)
+		pages_level_cost(live->pages, now_ns, &ret->overhead);
+	else if (live->heap.cost)
 		cost_meter_sample(live->heap.cost, live->heap.heap, now_ns, &ret->overhead);
 	add_walks(live, now_ns, &ret->overhead);
 	self_meter_sample(&live->self, now_ns, &ret->overhead);
@@ -125,8 +131,8 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 	ret->before_attach_frees[SIDE_USER] =
 		live->heap.heap ? heap_ledger(live->heap.heap)->counters->before_attach_frees :
 				  live->before_attach_frees;
-	ret->side_known[SIDE_USER] = live->heap.heap != NULL;
-	if (live->heap.heap && live->options.unwinder)
+	ret->side_known[SIDE_USER] = live_user_ledger(live) != NULL;
+	if (live_user_ledger(live) && live->options.unwinder)
 		live->options.unwinder->ops->status(live->options.unwinder, &ret->unwind);
 	ret->side_known[SIDE_KERNEL] = live->kernel != NULL;
 	ret->modules = live->modules;
@@ -144,8 +150,10 @@ static int live_read(struct source *source, uint64_t now_ns, struct snapshot *re
 	if (live->restart)
 		now_ns = live_restart(live, now_ns);
 	live_notice_exec(live);
-	if (live->let_go && !live->execed)
+	if (live->let_go && !live->execed) {
 		live_close_book(live, now_ns);
+		live_step_down(live);
+	}
 	fill(live, now_ns, ret);
 	if (live->let_go)
 		live_close_book(live, now_ns);
@@ -164,8 +172,10 @@ static int live_cohorts(struct source *source, size_t index, struct cohorts *ret
 	int error = -ENODATA;
 
 	pthread_mutex_lock(&live->lock);
-	if (origin->side == SIDE_USER && live->heap.heap) {
-		ledger_cohorts(heap_ledger(live->heap.heap), origin->slot, monotonic_ns(), ret);
+	if (origin->slot == SITES_ENDED) {
+		error = -ENODATA;
+	} else if (origin->side == SIDE_USER && live_user_ledger(live)) {
+		ledger_cohorts(live_user_ledger(live), origin->slot, monotonic_ns(), ret);
 		error = 0;
 	} else if (origin->side == SIDE_KERNEL && live->kernel) {
 		ledger_cohorts(kernel_side_ledger(live->kernel), origin->slot, monotonic_ns(), ret);
@@ -216,6 +226,7 @@ static void live_close(struct source *source)
 
 	live_stop_watch(live);
 	heap_level_deinit(&live->heap);
+	pages_level_close(live->pages);
 	unwinder_close(live->options.unwinder);
 	kernel_side_close(live->kernel);
 	sites_deinit(&live->sites);
@@ -291,6 +302,9 @@ int live_open(const struct live_options *options, struct source **ret, char *err
 	pthread_mutex_init(&live->lock, NULL);
 	sites_init(&live->sites);
 	heap_level_init(&live->heap, options->pid, options->budget_percent, options->unwinder);
+	live->heap.options = options->allocators;
+	/* A command may begin as another program. */
+	live->heap.options.functions_may_miss = options->launched != 0;
 	live->mapped = modules_new();
 	live->modules = modules_new();
 	status = open_target(live, error, size);

@@ -25,6 +25,13 @@ void live_give_reason(struct live *live, const char *format, ...)
 	va_end(arguments);
 }
 
+struct ledger *live_user_ledger(struct live *live)
+{
+	if (live->heap.heap)
+		return heap_ledger(live->heap.heap);
+	return live->pages ? pages_level_ledger(live->pages) : NULL;
+}
+
 int live_update_modules(struct live *live, uint64_t now_ns)
 {
 	struct unwinder_range ranges[MAX_ANONYMOUS];
@@ -37,8 +44,8 @@ int live_update_modules(struct live *live, uint64_t now_ns)
 	if (procmaps_read(live->options.pid, &maps))
 		return 0;
 	changes = procmaps_update_modules(live->mapped, &maps, live->options.pid, now_ns);
-	if (changes && live->heap.heap)
-		sites_follow(&live->sites, heap_ledger(live->heap.heap), live->mapped, now_ns);
+	if (changes && live_user_ledger(live))
+		sites_follow(&live->sites, live_user_ledger(live), live->mapped, now_ns);
 	if (live->options.unwinder) {
 		count = procmaps_anonymous_code(&maps, ranges, MAX_ANONYMOUS);
 		live->options.unwinder->ops->anonymous(live->options.unwinder, ranges, count);
@@ -82,6 +89,27 @@ void live_leave_heap(struct live *live, const char *why)
 	live->level = LEVEL_RSS;
 }
 
+/* Pages and heap blocks are the same memory: never both. */
+static int enter_pages(struct live *live, char *error, size_t size)
+{
+	int status = pages_level_open(live->options.pid, PAGES_EVENTS_COUNT, live->options.unwinder,
+				      &live->pages, error, size);
+
+	if (!status)
+		live->level = LEVEL_PAGES;
+	return status;
+}
+
+void live_step_down(struct live *live)
+{
+	char error[REASON_SIZE];
+
+	if (live->options.level != LEVEL_AUTO || live->heap.heap || live->pages)
+		return;
+	if (!enter_pages(live, error, sizeof(error)))
+		sites_end_side(&live->sites, SIDE_USER);
+}
+
 static int enter_heap(struct live *live, bool canary, char *error, size_t size)
 {
 	struct memory memory = {0};
@@ -90,6 +118,15 @@ static int enter_heap(struct live *live, bool canary, char *error, size_t size)
 	memory_read(live->memory, live->heap.heap != NULL, &memory);
 	target.rss_bytes = memory.rss_bytes;
 	return heap_level_enter(&live->heap, &target, canary, error, size);
+}
+
+static void leave_pages(struct live *live)
+{
+	if (!live->pages)
+		return;
+	pages_level_losses(live->pages, live->heap_losses);
+	pages_level_close(live->pages);
+	live->pages = NULL;
 }
 
 /* An empty book: what was seen before is not continued. */
@@ -125,22 +162,25 @@ static void restart_kernel(struct live *live)
 int live_choose_level(struct live *live, char *error, size_t size)
 {
 	bool automatic = live->options.level == LEVEL_AUTO;
+	char no_pages[REASON_SIZE];
 	int status;
 
 	live->level = LEVEL_RSS;
 	if (live->options.level == LEVEL_RSS)
 		return 0;
-	if (live->options.level == LEVEL_PAGES) {
-		snprintf(error, size, "level pages is not part of this version; use heap or rss");
-		return -EOPNOTSUPP;
-	}
+	if (live->options.level == LEVEL_PAGES)
+		return enter_pages(live, error, size);
 	status = enter_heap(live, automatic, error, size);
-	if (status && automatic) {
+	/* What the user named and cannot be had is his error, whatever the level. */
+	if (status && automatic && status != -EINVAL) {
 		live_give_reason(live, "%s", error);
+		enter_pages(live, no_pages, sizeof(no_pages));
 		return 0;
 	}
-	if (!status)
+	if (!status) {
 		live->level = LEVEL_HEAP;
+		live_give_reason(live, "%s", live->heap.note);
+	}
 	/* Whatever it was: the level cannot be had here, and the line says why. */
 	return !status || status == -EPERM || status == -EACCES ? status : -EOPNOTSUPP;
 }
@@ -153,9 +193,11 @@ uint64_t live_restart(struct live *live, uint64_t now_ns)
 	eventfd_t news;
 
 	live->restart = live->execed = false;
+	live->heap.options.functions_may_miss = true;
 	eventfd_read(live->news_fd, &news);
 	target_identity_read(live->options.pid, &live->identity);
 	memory_restart(live->memory);
+	leave_pages(live);
 	new_generation(live, now_ns);
 	live_update_modules(live, now_ns);
 	/* The heap first: what it does not see is lost, and the kernel side takes its time. */
@@ -167,26 +209,53 @@ uint64_t live_restart(struct live *live, uint64_t now_ns)
 	return now_ns;
 }
 
-static int step_up(struct live *live)
+/* Another level's books are other books: a new generation. */
+static int step_to(struct live *live, enum level level)
 {
 	char error[REASON_SIZE];
-	int status = enter_heap(live, false, error, sizeof(error));
+	int status;
 
+	if (level == LEVEL_HEAP)
+		status = enter_heap(live, false, error, sizeof(error));
+	else
+		status = enter_pages(live, error, sizeof(error));
 	if (status) {
 		live_give_reason(live, "%s", error);
 		return status;
 	}
+	if (level == LEVEL_HEAP)
+		leave_pages(live);
 	new_generation(live, monotonic_ns());
-	live->level = LEVEL_HEAP;
+	if (level == LEVEL_HEAP)
+		live_give_reason(live, "%s", live->heap.note);
+	live->level = level;
 	restart_kernel(live);
 	return 0;
+}
+
+/* The rows of what is left stay as they are. */
+static void leave(struct live *live)
+{
+	uint64_t now_ns = monotonic_ns();
+
+	if (live->heap.heap) {
+		live_leave_heap(live, "as asked");
+		live_close_book(live, now_ns);
+	}
+	if (live->pages) {
+		modules_follow(live->modules, live->mapped);
+		sites_refresh(&live->sites, live_user_ledger(live), SIDE_USER, live->modules, NULL,
+			      now_ns);
+		leave_pages(live);
+		live->level = LEVEL_RSS;
+	}
 }
 
 int live_change_level(struct live *live, enum level level)
 {
 	int status = 0;
 
-	if (level != LEVEL_HEAP && level != LEVEL_RSS)
+	if (level == LEVEL_AUTO)
 		return -EOPNOTSUPP;
 	if (live->ended)
 		return -ESRCH;
@@ -194,12 +263,14 @@ int live_change_level(struct live *live, enum level level)
 		live_close_book(live, monotonic_ns());
 	/* Of a program that is gone; the next one begins at the level asked for. */
 	if (!live->execed && !live->restart) {
-		if (level == LEVEL_HEAP && !live->heap.heap) {
-			status = step_up(live);
-		} else if (level == LEVEL_RSS && live->heap.heap) {
-			live_leave_heap(live, "as asked");
-			live_close_book(live, monotonic_ns());
-		}
+		if (level != LEVEL_HEAP && live->heap.heap)
+			leave(live);
+		if (level == LEVEL_HEAP && !live->heap.heap)
+			status = step_to(live, LEVEL_HEAP);
+		else if (level == LEVEL_PAGES && !live->pages)
+			status = step_to(live, LEVEL_PAGES);
+		else if (level == LEVEL_RSS)
+			leave(live);
 	}
 	if (!status)
 		live->options.level = level;

@@ -13,6 +13,7 @@
 #include "capture/lifetime.h"
 #include "capture/live.h"
 #include "capture/memory.h"
+#include "capture/pages_level.h"
 #include "capture/sites.h"
 #include "capture/target.h"
 
@@ -49,7 +50,8 @@ struct live {
 	char no_kernel[REASON_SIZE];		 /* why, if it was asked for */
 	char shown_reason[2 * REASON_SIZE + 16]; /* as of the last read */
 	struct heap_level heap;
-	bool let_go; /* the probes of the heap are gone, its book is still open */
+	struct pages_level *pages; /* NULL: not entered; never beside the heap */
+	bool let_go;		   /* the probes of the heap are gone, its book is still open */
 	struct kernel_side *kernel;
 	struct self_meter self;
 	struct sites sites;
@@ -58,9 +60,9 @@ struct live {
 	unsigned generation;
 	uint64_t attached_ns;
 	bool from_start; /* the book began before the program's first instruction */
-	bool execed;  /* another program runs: the next snapshot is this generation's last */
-	bool restart; /* that was given: the next read begins a generation */
-	bool ended;   /* the final snapshot was given */
+	bool execed;	 /* another program runs: the next snapshot is this generation's last */
+	bool restart;	 /* that was given: the next read begins a generation */
+	bool ended;	 /* the final snapshot was given */
 };
 
 __attribute__((format(printf, 2, 3))) void live_give_reason(struct live *live, const char *format,
@@ -74,10 +76,14 @@ int live_update_modules(struct live *live, uint64_t now_ns);
 void live_let_go(struct live *live);
 void live_close_book(struct live *live, uint64_t now_ns);
 void live_leave_heap(struct live *live, const char *why);
+/* After the heap was left because of its cost: on at pages, the heap's rows stay as they are. */
+void live_step_down(struct live *live);
 /* If it cannot be had: why, in `no_kernel`. */
 void live_open_kernel(struct live *live);
 /* Enters the level asked for, or under `auto` the highest that can be had. 0, -errno and why. */
 int live_choose_level(struct live *live, char *error, size_t size);
+/* What the user side's sites are read from; NULL if neither heap nor pages are entered. */
+struct ledger *live_user_ledger(struct live *live);
 /* A new program runs in the process: new books. Returns the time after it. */
 uint64_t live_restart(struct live *live, uint64_t now_ns);
 int live_change_level(struct live *live, enum level level);

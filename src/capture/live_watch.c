@@ -58,7 +58,7 @@ static void follow_modules(struct live *live, uint64_t now_ns)
 
 		live->in_vain = changes ? false : live->in_vain || met;
 	}
-	if (live->heap.heap && !live->let_go && unwinder)
+	if (live_user_ledger(live) && !live->let_go && unwinder)
 		unwinder->ops->work(unwinder, COMPILE_MS);
 }
 
@@ -78,6 +78,8 @@ static void look(struct live *live)
 		ledger_tick(heap_ledger(live->heap.heap), now_ns);
 	if (live->heap.heap && !live->let_go)
 		heap_level_reclaim(&live->heap);
+	if (live->pages)
+		pages_level_look(live->pages, now_ns);
 	if (live->kernel)
 		ledger_tick(kernel_side_ledger(live->kernel), now_ns);
 	follow_modules(live, now_ns);

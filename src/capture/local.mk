@@ -1,12 +1,20 @@
+noinst_HEADERS += include/memtop/pages_abi.h
 noinst_LIBRARIES += libcapture.a
 libcapture_a_SOURCES = \
 	src/capture/allocators.c src/capture/allocators.h \
+	src/capture/allocator_functions.c src/capture/allocator_objects.c \
+	src/capture/allocator_search.h \
+	src/capture/allocator_table.c src/capture/allocator_table.h \
 	src/capture/bpf_log.c src/capture/bpf_log.h \
 	src/capture/calibrate.c src/capture/calibrate.h \
 	src/capture/cgroup.c src/capture/cgroup.h \
 	src/capture/clock.h \
+	src/capture/code_flow.c src/capture/code_flow.h \
+	src/capture/code_flow_aarch64.c \
+	src/capture/code_flow_x86_64.c \
 	src/capture/cohorts.c src/capture/cohorts.h \
 	src/capture/cost.c src/capture/cost.h \
+	src/capture/elfcode.c src/capture/elfcode.h \
 	src/capture/elfimage.c src/capture/elfimage.h \
 	src/capture/elfsyms.c src/capture/elfsyms.h \
 	src/capture/heap.c src/capture/heap.h \
@@ -25,12 +33,18 @@ libcapture_a_SOURCES = \
 	src/capture/loader_probe.c src/capture/loader_probe.h \
 	src/capture/live.c src/capture/live_level.c src/capture/live_watch.c src/capture/live_state.h src/capture/live.h \
 	src/capture/memory.c src/capture/memory.h \
+	src/capture/pages.c src/capture/pages.h \
+	src/capture/pages_level.c src/capture/pages_level.h \
+	src/capture/pages_table.c src/capture/pages_table.h \
+	src/capture/probe_exits.c src/capture/probe_exits.h \
 	src/capture/probe_site.c src/capture/probe_site.h \
 	src/capture/probe_site_aarch64.c \
 	src/capture/probe_site_x86_64.c \
 	src/capture/probes.c src/capture/probes.h \
 	src/capture/procfs.c src/capture/procfs.h \
 	src/capture/procmaps.c src/capture/procmaps.h \
+	src/capture/residency.c src/capture/residency.h \
+	src/capture/site_report.c src/capture/site_report.h \
 	src/capture/sites.c src/capture/sites.h \
 	src/capture/smaps.c src/capture/smaps.h \
 	src/capture/target.c src/capture/target.h

@@ -80,6 +80,12 @@ uint64_t memory_walk_ns(const struct memory_reader *reader)
 	return reader->walk_ns;
 }
 
+void memory_charge(struct memory_reader *reader, uint64_t ns)
+{
+	reader->walk_ns += ns;
+	reader->budget_ns -= (int64_t)ns;
+}
+
 unsigned memory_walk_count(const struct memory_reader *reader)
 {
 	return reader->walk_count;

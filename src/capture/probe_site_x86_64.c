@@ -46,7 +46,9 @@ static bool leaves_straight_line(csh handle, const cs_insn *insn)
 	return insn->id == X86_INS_SYSCALL || insn->id == X86_INS_HLT || insn->id == X86_INS_UD2;
 }
 
-/* Number of the argument that a register holds (1..3), of which it may be a part; 4 for rsp. */
+#define ROLE_STACK 7
+
+/* Number of the argument that a register holds, of which it may be a part; ROLE_STACK for rsp. */
 static unsigned role_of_register(unsigned reg)
 {
 	switch (reg) {
@@ -66,11 +68,27 @@ static unsigned role_of_register(unsigned reg)
 	case X86_REG_DL:
 	case X86_REG_DH:
 		return 3;
+	case X86_REG_RCX:
+	case X86_REG_ECX:
+	case X86_REG_CX:
+	case X86_REG_CL:
+	case X86_REG_CH:
+		return 4;
+	case X86_REG_R8:
+	case X86_REG_R8D:
+	case X86_REG_R8W:
+	case X86_REG_R8B:
+		return 5;
+	case X86_REG_R9:
+	case X86_REG_R9D:
+	case X86_REG_R9W:
+	case X86_REG_R9B:
+		return 6;
 	case X86_REG_RSP:
 	case X86_REG_ESP:
 	case X86_REG_SP:
 	case X86_REG_SPL:
-		return 4;
+		return ROLE_STACK;
 	default:
 		return 0;
 	}
@@ -90,14 +108,14 @@ static bool spoils(csh handle, const cs_insn *insn, unsigned arguments)
 	for (unsigned i = 0; i < write_count; i++) {
 		unsigned role = role_of_register(written[i]);
 
-		if (role == 4 || (role && role <= arguments))
+		if (role == ROLE_STACK || (role && role <= arguments))
 			return true;
 	}
 	for (unsigned i = 0; i < insn->detail->x86.op_count; i++) {
 		const cs_x86_op *op = &insn->detail->x86.operands[i];
 
 		if (op->type == X86_OP_MEM && (op->access & CS_AC_WRITE) &&
-		    role_of_register(op->mem.base) == 4)
+		    role_of_register(op->mem.base) == ROLE_STACK)
 			return true;
 	}
 	return false;

@@ -170,6 +170,19 @@ static char *map_files_path(pid_t pid, const struct mapping *mapping)
 			 mapping->end);
 }
 
+/* Of a target that changed its root below memtop's the kernel tells paths as memtop sees them. */
+static int open_own(const struct mapping *mapping)
+{
+	struct stat found;
+	int fd = open_regular(mapping->path);
+
+	if (fd < 0 || (!fstat(fd, &found) && found.st_ino == mapping->inode &&
+		       found.st_dev == mapping->device))
+		return fd;
+	close(fd);
+	return -ESTALE;
+}
+
 int procmaps_open_file(pid_t pid, const struct mapping *mapping)
 {
 	_cleanup_free_ char *by_range = map_files_path(pid, mapping);
@@ -182,7 +195,8 @@ int procmaps_open_file(pid_t pid, const struct mapping *mapping)
 	if (fd >= 0 || mapping->deleted)
 		return fd;
 	by_name = xasprintf("/proc/%d/root%s", pid, mapping->path);
-	return open_regular(by_name);
+	fd = open_regular(by_name);
+	return fd < 0 ? open_own(mapping) : fd;
 }
 
 char *procmaps_file_path(pid_t pid, const struct mapping *mapping)

@@ -25,11 +25,11 @@ void sites_clear(struct sites *sites)
 
 void sites_end_side(struct sites *sites, enum side side)
 {
-	struct site_origin *origin;
-
-	vec_for_each(origin, &sites->origins)
-		if (origin->side == side)
-			origin->slot = SITES_ENDED;
+	for (size_t i = 0; i < sites->origins.count; i++)
+		if (sites->origins.data[i].side == side) {
+			sites->origins.data[i].slot = SITES_ENDED;
+			sites->samples.data[i].ended = true;
+		}
 	sites->seen[side] = 0;
 	sites->unknown[side] = false;
 }

@@ -35,6 +35,25 @@ static int64_t difference(uint64_t now, uint64_t then)
 	return (int64_t)(now - then);
 }
 
+/*
+ * What the user side's book holds as blocks of the heap. At level pages its rows are resident
+ * pages, of whatever kind.
+ */
+static uint64_t live_blocks_bytes(const struct snapshot *snapshot, const struct side_stats *sides)
+{
+	if (!sides[SIDE_USER].known || snapshot->level == LEVEL_PAGES)
+		return 0;
+	return totals_live_bytes(&sides[SIDE_USER].totals);
+}
+
+/* What of it has an owner. */
+static uint64_t user_live(const struct side_stats *sides)
+{
+	uint64_t live = totals_live_bytes(&sides[SIDE_USER].totals);
+
+	return live - least(live, sides[SIDE_USER].ownerless_bytes);
+}
+
 static uint64_t heap_now(struct walk *walk, const struct memory *memory, uint64_t live)
 {
 	uint64_t sum = memory->heap_mapped_bytes + memory->anon_maps_bytes + memory->stacks_bytes;
@@ -58,7 +77,7 @@ void accounting_split(struct walk *walk, const struct snapshot *snapshot,
 		      const struct side_stats *sides, struct accounting *ret)
 {
 	const struct memory *memory = &snapshot->memory;
-	uint64_t live = sides[SIDE_USER].known ? totals_live_bytes(&sides[SIDE_USER].totals) : 0;
+	uint64_t live = live_blocks_bytes(snapshot, sides);
 	uint64_t left = memory->rss_bytes, heap, maps;
 
 	*ret = (struct accounting){.known = memory->parts_known, .explained_percent = NAN};
@@ -90,13 +109,13 @@ void baseline_set(struct baseline *baseline, const struct memory *memory, uint64
 				      .parts = *parts};
 	for (unsigned i = 0; i < SIDE_COUNT; i++)
 		baseline->live_bytes[i] = totals_live_bytes(&sides[i].totals);
+	baseline->live_bytes[SIDE_USER] = user_live(sides);
 }
 
 static double explained(const struct baseline *baseline, const struct side_stats *sides,
 			const struct accounting *parts, const struct growth *growth)
 {
-	int64_t user = difference(totals_live_bytes(&sides[SIDE_USER].totals),
-				  baseline->live_bytes[SIDE_USER]);
+	int64_t user = difference(user_live(sides), baseline->live_bytes[SIDE_USER]);
 	int64_t maps = difference(totals_live_bytes(&sides[SIDE_MAPS].totals),
 				  baseline->live_bytes[SIDE_MAPS]);
 	int64_t blocks =
@@ -116,6 +135,17 @@ static double explained(const struct baseline *baseline, const struct side_stats
 			owned += fmax(fmin(anon, maps), 0);
 	}
 	return 100 * fmin(fmax(owned / growth->rss_bytes, 0), 1);
+}
+
+/* Pages are in one row each, whatever they are pages of: the other parts would be them again. */
+static void growth_of_pages(const struct side_stats *sides, struct accounting *parts,
+			    struct growth *ret)
+{
+	ret->maps_bytes = ret->slack_bytes = ret->file_bytes = ret->shmem_bytes = 0;
+	parts->explained_percent = NAN;
+	if (sides[SIDE_USER].known && ret->rss_bytes >= GROWTH_LEAST_BYTES)
+		parts->explained_percent =
+			100 * fmin(fmax((double)ret->user_bytes / ret->rss_bytes, 0), 1);
 }
 
 /*
@@ -147,12 +177,15 @@ void accounting_growth(struct baseline *baseline, const struct snapshot *snapsho
 	ret->rss_bytes = difference(snapshot->memory.rss_bytes, baseline->rss_bytes);
 	ret->file_bytes = difference(snapshot->memory.file_bytes, baseline->file_bytes);
 	ret->shmem_bytes = difference(snapshot->memory.shmem_bytes, baseline->shmem_bytes);
-	ret->user_bytes = difference(totals_live_bytes(&sides[SIDE_USER].totals),
-				     baseline->live_bytes[SIDE_USER]);
+	ret->user_bytes = difference(user_live(sides), baseline->live_bytes[SIDE_USER]);
 	ret->maps_bytes = difference(totals_live_bytes(&sides[SIDE_MAPS].totals),
 				     baseline->live_bytes[SIDE_MAPS]);
 	ret->kernel_bytes = difference(totals_live_bytes(&sides[SIDE_KERNEL].totals),
 				       baseline->live_bytes[SIDE_KERNEL]);
+	if (snapshot->level == LEVEL_PAGES) {
+		growth_of_pages(sides, parts, ret);
+		return;
+	}
 	if (parts->known) {
 		if (sides[SIDE_USER].known)
 			ret->user_bytes = difference(parts->heap_live_bytes, from->heap_live_bytes);

@@ -324,6 +324,11 @@ const char *kind_name(enum abi_kind kind)
 		[ABI_KIND_ALIGNED_ALLOC] = "aligned_alloc",
 		[ABI_KIND_VALLOC] = "valloc",
 		[ABI_KIND_PVALLOC] = "pvalloc",
+		[ABI_KIND_NEW] = "new",
+		[ABI_KIND_XALLOCX] = "xallocx",
+		[ABI_KIND_REALLOCF] = "reallocf",
+		[ABI_KIND_FUNCTION] = "function",
+		[ABI_KIND_FUNCTION_REALLOC] = "function",
 		[ABI_KIND_MMAP] = "mmap",
 		[ABI_KIND_BRK] = "brk",
 		[ABI_KIND_SLAB] = "slab",
@@ -331,12 +336,26 @@ const char *kind_name(enum abi_kind kind)
 		[ABI_KIND_VMALLOC] = "vmalloc",
 		[ABI_KIND_PERCPU] = "percpu",
 		[ABI_KIND_PAGE_FAULT] = "page-fault",
+		[ABI_KIND_POPULATED] = "populated",
+		[ABI_KIND_BEFORE_ATTACH] = "before-attach",
 	};
 	size_t number = kind;
 
 	if (number >= sizeof(names) / sizeof(names[0]) || !names[number])
 		return "other";
 	return names[number];
+}
+
+const char *stackless_name(enum abi_kind kind)
+{
+	switch (kind) {
+	case ABI_KIND_POPULATED:
+		return "(populated: pages that no fault was seen for)";
+	case ABI_KIND_BEFORE_ATTACH:
+		return "(pages from before the attach)";
+	default:
+		return "(no stack)";
+	}
 }
 
 const char *side_name(enum side side)

@@ -4,6 +4,7 @@ libcore_a_SOURCES = \
 	src/core/ages.c src/core/ages.h \
 	src/core/forecast.c src/core/forecast.h \
 	src/core/format.c src/core/format.h \
+	src/core/functions.c src/core/functions.h \
 	src/core/history.c src/core/history.h \
 	src/core/losses.c src/core/losses.h \
 	src/core/model.c src/core/model.h \

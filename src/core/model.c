@@ -12,6 +12,7 @@
 
 #include "core/accounting.h"
 #include "core/forecast.h"
+#include "core/format.h"
 #include "core/history.h"
 #include "core/losses.h"
 #include "core/source.h"
@@ -101,9 +102,9 @@ void model_set_names_percent(struct model *model, double percent)
 	model->names_percent = percent;
 }
 
-static bool is_counted(const struct site_info *info)
+static bool is_counted(const struct site_stats *stats)
 {
-	return !(info->flags & SITE_UNMATCHED);
+	return !(stats->info->flags & SITE_UNMATCHED) && !stats->ended;
 }
 
 static void start_generation(struct model *model, const struct snapshot *snapshot)
@@ -228,6 +229,7 @@ static void site_count(struct model *model, size_t index, const struct site_samp
 	track->peak_bytes = fmax(bytes, track->peak_bytes * step->fade);
 
 	stats->info = sample->info;
+	stats->ended = sample->ended;
 	stats->totals = sample->totals;
 	stats->oldest_s = stats->kept_ratio = stats->median_life_s = NAN;
 	stats->delta_bytes = (int64_t)(bytes - track->mark_bytes);
@@ -249,6 +251,7 @@ static void sides_count(struct model *model, const struct snapshot *snapshot,
 	for (unsigned i = 0; i < SIDE_COUNT; i++) {
 		memset(&sides[i].totals, 0, sizeof(sides[i].totals));
 		sides[i].delta_bytes = sides[i].delta_blocks = 0;
+		sides[i].ownerless_bytes = 0;
 		sides[i].rate_bytes_per_s = NAN;
 		sides[i].known = snapshot->side_known[i];
 		sides[i].before_attach_frees = snapshot->before_attach_frees[i];
@@ -257,9 +260,12 @@ static void sides_count(struct model *model, const struct snapshot *snapshot,
 		const struct site_stats *stats = &model->stats.data[i];
 		struct side_stats *side = &sides[stats->info->side % SIDE_COUNT];
 
-		if (!is_counted(stats->info))
+		if (!is_counted(stats))
 			continue;
 		totals_add(&side->totals, &stats->totals);
+		if (stats->info->kind == ABI_KIND_POPULATED ||
+		    stats->info->kind == ABI_KIND_BEFORE_ATTACH)
+			side->ownerless_bytes += totals_live_bytes(&stats->totals);
 		side->delta_bytes += stats->delta_bytes;
 		side->delta_blocks += stats->delta_blocks;
 		if (isnan(side->rate_bytes_per_s))
@@ -347,7 +353,7 @@ static void site_judge(struct model *model, size_t index, const struct ages *age
 				   .floor_bytes_per_s = picture->floor_bytes_per_s,
 				   .before = stats->judgment.verdict};
 
-	if (!is_counted(stats->info)) {
+	if (!is_counted(stats)) {
 		verdict_none(&stats->judgment);
 		return;
 	}
@@ -372,7 +378,7 @@ static void sites_judge(struct model *model, struct source *source)
 		struct ages ages;
 		bool known = false;
 
-		if (is_counted(stats->info) && asked < COHORT_SITES && score_of(stats) >= least &&
+		if (is_counted(stats) && asked < COHORT_SITES && score_of(stats) >= least &&
 		    stats->totals.allocated_blocks) {
 			asked++;
 			known = source && !source_cohorts(source, i, &cohorts);
@@ -402,7 +408,7 @@ static void top_find(struct model *model)
 	for (size_t i = 0; i < model->stats.count; i++) {
 		const struct site_stats *stats = &model->stats.data[i];
 
-		if (is_counted(stats->info) && stats->delta_bytes > 0 &&
+		if (is_counted(stats) && stats->delta_bytes > 0 &&
 		    (!top || stats->delta_bytes > top->delta_bytes))
 			top = stats;
 	}
@@ -556,6 +562,8 @@ void model_update(struct model *model, struct source *source, const struct snaps
 		      snapshot->site_count < model->stats.count;
 	uint64_t before_ns = begins ? snapshot->attached_ns : picture->time_ns;
 	bool again = begins && model->started;
+	bool other_book =
+		!begins && snapshot->level == LEVEL_PAGES && picture->level != LEVEL_PAGES;
 	struct step step;
 
 	keep_last(picture, snapshot);
@@ -573,8 +581,9 @@ void model_update(struct model *model, struct source *source, const struct snaps
 	sites_judge(model, source);
 
 	accounting_split(&model->walk, snapshot, picture->sides, &picture->accounting);
-	if (!model->baseline.set)
-		model_mark(model, "attach");
+	/* What pages hold says nothing of how blocks grew since a mark. */
+	if (!model->baseline.set || other_book)
+		model_mark(model, other_book ? level_name(snapshot->level) : "attach");
 	accounting_growth(&model->baseline, snapshot, picture->sides, &picture->accounting,
 			  &picture->growth);
 	top_find(model);

@@ -45,6 +45,7 @@ struct site_stats {
 	double rate_blocks_per_s;
 	double allocations_per_s;
 	double oldest_s;      /* age of the oldest live block, a lower bound; NAN = none live */
+	bool ended;	      /* as in struct site_sample */
 	double kept_ratio;    /* share of old blocks still live; NAN = no old blocks yet */
 	double median_life_s; /* NAN = not known */
 	struct judgment judgment;
@@ -59,6 +60,7 @@ struct side_stats {
 	double allocations_per_s;
 	double frees_per_s;
 	uint64_t before_attach_frees;
+	uint64_t ownerless_bytes; /* live, in rows that are no stack's: pages without a fault */
 };
 
 /* RSS in its parts; they add up to rss. slack_or_before = slack and blocks from before the attach.

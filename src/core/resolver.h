@@ -40,6 +40,10 @@ struct resolver_ops {
 	size_t (*resolve)(struct resolver *resolver, const struct modules *modules,
 			  const struct site_info *site, unsigned index, struct frame *ret,
 			  size_t cap);
+	/* Why the module of frame `index` has no names or lines: another file is in its place, it
+	 * cannot be read … NULL: no reason known. Valid until it is closed. May be NULL itself. */
+	const char *(*reason)(struct resolver *resolver, const struct modules *modules,
+			      const struct site_info *site, unsigned index);
 	/* Rises whenever an answer got better: what was drawn before may be drawn again. */
 	uint64_t (*revision)(struct resolver *resolver);
 	/* Until nothing is being worked on, at most timeout_ms (batch output waits, the screen
@@ -57,6 +61,12 @@ static inline size_t resolver_resolve(struct resolver *resolver, const struct mo
 				      struct frame *ret, size_t cap)
 {
 	return resolver->ops->resolve(resolver, modules, site, index, ret, cap);
+}
+
+static inline const char *resolver_reason(struct resolver *resolver, const struct modules *modules,
+					  const struct site_info *site, unsigned index)
+{
+	return resolver->ops->reason ? resolver->ops->reason(resolver, modules, site, index) : NULL;
 }
 
 static inline void resolver_close(struct resolver *resolver)

@@ -121,6 +121,7 @@ struct site_info {
 struct site_sample {
 	const struct site_info *info;
 	struct totals totals;
+	bool ended; /* its book is closed: the totals stand, and are in no sum of its side */
 };
 
 /* One cohort row: blocks born in [from, to). */

@@ -226,7 +226,7 @@ static json_t *overhead_object(const struct selection *selection)
 	return object;
 }
 
-static json_t *frame_object(const struct frame *frame)
+static json_t *frame_object(const struct frame *frame, const char *reason)
 {
 	json_t *object = json_object();
 	char address[24];
@@ -242,6 +242,7 @@ static json_t *frame_object(const struct frame *frame)
 	put(object, "wrapper", json_boolean(frame->wrapper));
 	snprintf(address, sizeof(address), "0x%" PRIx64, frame->address);
 	put_text(object, "address", address);
+	put_text(object, "reason", reason);
 	return object;
 }
 
@@ -253,9 +254,11 @@ static json_t *frames_array(const struct selection *selection, const struct site
 	for (unsigned i = 0; i < info->nframes; i++) {
 		size_t count = resolver_resolve(selection->resolver, selection->picture->modules,
 						info, i, frames, RESOLVER_MAX_INLINED + 1);
+		const char *reason =
+			resolver_reason(selection->resolver, selection->picture->modules, info, i);
 
 		for (size_t f = 0; f < count; f++)
-			json_array_append_new(array, frame_object(&frames[f]));
+			json_array_append_new(array, frame_object(&frames[f], reason));
 	}
 	return array;
 }
@@ -284,6 +287,7 @@ static json_t *site_object(const struct selection *selection, const struct site_
 	put(object, "frames", frames_array(selection, info));
 	put_text(object, "object", info->object);
 	put(object, "unmatched", json_boolean(!matched));
+	put(object, "ended", json_boolean(site->ended));
 	return object;
 }
 

@@ -53,6 +53,8 @@ void export_site_text(const struct picture *picture, struct resolver *resolver,
 			first = false;
 		}
 	}
+	if (first)
+		append(&ret, &size, stackless_name(site->info->kind));
 	append(&ret, &size, " ");
 	append(&ret, &size, verdict_token(site->judgment.verdict));
 	if (site->info->object) {
@@ -61,9 +63,10 @@ void export_site_text(const struct picture *picture, struct resolver *resolver,
 	}
 }
 
-static bool unmatched(const struct site_stats *site)
+/* In no sum, and behind all that are. */
+static bool uncounted(const struct site_stats *site)
 {
-	return site->info->flags & SITE_UNMATCHED;
+	return site->info->flags & SITE_UNMATCHED || site->ended;
 }
 
 static bool chosen(const struct selection *selection, const struct site_stats *site,
@@ -141,8 +144,8 @@ static int compare(const void *left, const void *right, void *context)
 	uint64_t live_a = totals_live_bytes(&a->totals), live_b = totals_live_bytes(&b->totals);
 	int result;
 
-	if (unmatched(a) != unmatched(b))
-		return unmatched(a) - unmatched(b);
+	if (uncounted(a) != uncounted(b))
+		return uncounted(a) - uncounted(b);
 	result = compare_sites(b, a, context);
 	if (!result)
 		result = (live_b > live_a) - (live_b < live_a);
@@ -198,14 +201,14 @@ void selection_init(struct selection *selection, const struct picture *picture,
 
 		if (chosen(selection, site, choice))
 			selection->sites[selection->count++] = site;
-		else if (!unmatched(site))
+		else if (!uncounted(site))
 			totals_add(rest, &site->totals);
 	}
 	qsort_r(selection->sites, selection->count, sizeof(*selection->sites), compare, &order);
 	while (choice->top && selection->count > choice->top) {
 		const struct site_stats *site = selection->sites[--selection->count];
 
-		if (!unmatched(site))
+		if (!uncounted(site))
 			totals_add(rest, &site->totals);
 	}
 	resolve_names(selection, settle_ms);

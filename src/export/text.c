@@ -97,8 +97,9 @@ static void add_stack(struct line *line, const struct selection *selection,
 	if (!any && wrapper.module)
 		add_frame(line, &wrapper);
 	else if (!any)
-		add(line,
-		    info->flags & SITE_UNKNOWN ? "(sites the table could not hold)" : "(no stack)");
+		add(line, "%s",
+		    info->flags & SITE_UNKNOWN ? "(sites the table could not hold)" :
+						 stackless_name(info->kind));
 }
 
 static void write_header(FILE *out, const struct selection *selection, unsigned width)

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * debuginfod's client is loaded when it is first needed: memtop does not depend on it. Its progress
- * function ends a download when memtop wants to.
+ * Files are tried from the nearest to the farthest, and each is opened and checked before it is
+ * passed on: a name says nothing about what a file holds.
  */
 #include "symbol/debugfile.h"
 
+#include "symbol/fetch.h"
 #include "symbol/targetfs.h"
-#include "util/cleanup.h"
 
-#include <dlfcn.h>
 #include <elfutils/libdwelf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,8 +17,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define MAX_ID 64
 
 static const char *const system_dirs[] = {"/usr/lib/debug"};
 
@@ -60,7 +57,7 @@ static bool crc_matches(int fd, uint32_t wanted)
 	}
 }
 
-static bool id_matches(int fd, const void *id, size_t size)
+bool debug_file_is(int fd, const void *id, size_t size)
 {
 	Elf *elf;
 	const void *found;
@@ -80,20 +77,20 @@ static int accept_file(int fd, const struct wanted *wanted)
 {
 	if (fd < 0)
 		return fd;
-	if (wanted->id_size ? id_matches(fd, wanted->id, wanted->id_size) :
+	if (wanted->id_size ? debug_file_is(fd, wanted->id, wanted->id_size) :
 			      wanted->has_crc && crc_matches(fd, wanted->crc))
 		return fd;
 	close(fd);
 	return -ENOENT;
 }
 
-static int open_own(const char *path)
+/* As the target sees it, then as memtop does. */
+static int open_either(const struct debug_finder *finder, const char *path,
+		       const struct wanted *wanted)
 {
-	struct stat found;
+	int fd = accept_file(targetfs_open_path(finder->fs, path), wanted);
 
-	if (stat(path, &found) || !S_ISREG(found.st_mode))
-		return -ENOENT;
-	return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	return fd < 0 ? accept_file(targetfs_open_own(path), wanted) : fd;
 }
 
 /* `path` under --debug-dir, then under each system directory: the target's and memtop's own. */
@@ -105,13 +102,11 @@ static int find_under_dirs(const struct debug_finder *finder, const char *path,
 
 	if (finder->debug_dir) {
 		snprintf(whole, sizeof(whole), "%s/%s", finder->debug_dir, path);
-		fd = accept_file(open_own(whole), wanted);
+		fd = accept_file(targetfs_open_own(whole), wanted);
 	}
 	for (size_t i = 0; fd < 0 && i < sizeof(system_dirs) / sizeof(*system_dirs); i++) {
 		snprintf(whole, sizeof(whole), "%s/%s", system_dirs[i], path);
-		fd = accept_file(targetfs_open_path(finder->fs, whole), wanted);
-		if (fd < 0)
-			fd = accept_file(open_own(whole), wanted);
+		fd = open_either(finder, whole, wanted);
 	}
 	return fd;
 }
@@ -119,10 +114,10 @@ static int find_under_dirs(const struct debug_finder *finder, const char *path,
 static int find_by_id(const struct debug_finder *finder, const struct wanted *wanted)
 {
 	const uint8_t *id = wanted->id;
-	char path[MAX_ID * 2 + 32] = ".build-id/";
+	char path[DEBUG_ID_MAX * 2 + 32] = ".build-id/";
 	size_t length = strlen(path);
 
-	if (wanted->id_size < 2 || wanted->id_size > MAX_ID)
+	if (wanted->id_size < 2 || wanted->id_size > DEBUG_ID_MAX)
 		return -ENOENT;
 	for (size_t i = 0; i < wanted->id_size; i++)
 		length +=
@@ -146,7 +141,7 @@ static int find_by_link(const struct debug_finder *finder, const char *link,
 	for (size_t i = 0; slash && fd < 0 && i < sizeof(below) / sizeof(*below); i++) {
 		snprintf(path, sizeof(path), "%.*s/%s%s", length, finder->path, below[i], link);
 		if (strcmp(path, finder->path))
-			fd = accept_file(targetfs_open_path(finder->fs, path), wanted);
+			fd = open_either(finder, path, wanted);
 	}
 	if (fd >= 0)
 		return fd;
@@ -157,73 +152,9 @@ static int find_by_link(const struct debug_finder *finder, const char *link,
 	return fd < 0 ? find_under_dirs(finder, link, wanted) : fd;
 }
 
-struct debuginfod {
-	void *library;
-	void *(*begin)(void);
-	void (*end)(void *client);
-	int (*find)(void *client, const unsigned char *id, int size, char **path);
-	void (*set_progress)(void *client, int (*function)(void *client, long a, long b));
-	void (*set_data)(void *client, void *data);
-};
-
-static bool load_debuginfod(struct debuginfod *api)
+static int find_elsewhere(const struct debug_finder *finder, const struct wanted *wanted)
 {
-	const struct {
-		const char *name;
-		void *function;
-	} wanted[] = {
-		{"debuginfod_begin", &api->begin},
-		{"debuginfod_end", &api->end},
-		{"debuginfod_find_debuginfo", &api->find},
-		{"debuginfod_set_progressfn", &api->set_progress},
-		{"debuginfod_set_user_data", &api->set_data},
-	};
-
-	api->library = dlopen("libdebuginfod.so.1", RTLD_LAZY | RTLD_GLOBAL);
-	if (!api->library)
-		return false;
-	for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++) {
-		void *found = dlsym(api->library, wanted[i].name);
-
-		if (!found)
-			return false;
-		memcpy(wanted[i].function, &found, sizeof(found));
-	}
-	return true;
-}
-
-/* Not 0 ends the download. It gets only the client; its user data is the flag. */
-static int on_progress(void *client, long a, long b)
-{
-	void *(*get_data)(void *client);
-	void *found = dlsym(RTLD_DEFAULT, "debuginfod_get_user_data");
-
-	(void)a;
-	(void)b;
-	memcpy(&get_data, &found, sizeof(found));
-	return get_data ? atomic_load((const atomic_bool *)get_data(client)) : 1;
-}
-
-static int download(const struct debug_finder *finder, const struct wanted *wanted)
-{
-	struct debuginfod api;
-	char *path = NULL;
-	void *client;
-	int fd = -ENOENT;
-
-	if (!wanted->id_size || !getenv("DEBUGINFOD_URLS") || !*getenv("DEBUGINFOD_URLS"))
-		return -ENOENT;
-	if (!load_debuginfod(&api))
-		return -ENOENT;
-	client = api.begin();
-	if (!client)
-		return -ENOENT;
-	api.set_data(client, (void *)finder->stop);
-	api.set_progress(client, on_progress);
-	fd = accept_file(api.find(client, wanted->id, wanted->id_size, &path), wanted);
-	free(path);
-	api.end(client);
-	return fd;
+	return fetcher_find(finder->fetcher, wanted->id, wanted->id_size);
 }
 
 int debug_find(const struct debug_finder *finder, Elf *elf)
@@ -240,7 +171,7 @@ int debug_find(const struct debug_finder *finder, Elf *elf)
 	fd = find_by_id(finder, &wanted);
 	if (fd < 0 && link)
 		fd = find_by_link(finder, link, &wanted);
-	return fd < 0 ? download(finder, &wanted) : fd;
+	return fd < 0 ? find_elsewhere(finder, &wanted) : fd;
 }
 
 int debug_find_by_id(const struct debug_finder *finder, const void *id, size_t size,
@@ -254,5 +185,5 @@ int debug_find_by_id(const struct debug_finder *finder, const void *id, size_t s
 	/* dwz names it beside the debug file: "../../.dwz/x86_64-linux-gnu/libfoo.debug" */
 	if (fd < 0 && shared)
 		fd = find_under_dirs(finder, shared + 1, &wanted);
-	return fd < 0 ? download(finder, &wanted) : fd;
+	return fd < 0 ? find_elsewhere(finder, &wanted) : fd;
 }

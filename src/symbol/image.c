@@ -251,16 +251,23 @@ int image_open_memory(void *data, size_t size, struct image **ret)
 	return image_start(image, part_open_memory(&image->main, data, size), ret);
 }
 
-void image_close(struct image *image)
+static void close_dwarf(struct image *image)
 {
-	if (!image)
-		return;
 	if (image->dwarf)
 		dwarf_end(image->dwarf);
 	if (image->alternate)
 		dwarf_end(image->alternate);
 	if (image->alternate_fd >= 0)
 		close(image->alternate_fd);
+	image->dwarf = image->alternate = NULL;
+	image->alternate_fd = -1;
+}
+
+void image_close(struct image *image)
+{
+	if (!image)
+		return;
+	close_dwarf(image);
 	symtab_free(image->symtab);
 	part_close(&image->debug);
 	part_close(&image->packed);
@@ -330,56 +337,62 @@ static bool first_load(Elf *elf, uint64_t *ret)
  * the file gives, whatever that is, so it is found here; a file whose other half is missing has no
  * usable DWARF.
  */
-static bool open_alternate(struct image *image, const struct debug_finder *finder)
+static int open_alternate(struct image *image, const struct debug_finder *finder)
 {
 	const char *name;
 	const void *id;
 	ssize_t size = dwelf_dwarf_gnu_debugaltlink(image->dwarf, &name, &id);
 
 	if (size <= 0)
-		return true;
+		return 0;
 	image->alternate_fd = debug_find_by_id(finder, id, size, name);
 	if (image->alternate_fd < 0)
-		return false;
+		return image->alternate_fd;
 	image->alternate = dwarf_begin(image->alternate_fd, DWARF_C_READ);
 	if (!image->alternate)
-		return false;
+		return -ENOEXEC;
 	dwarf_setalt(image->dwarf, image->alternate);
-	return true;
+	return 0;
 }
 
-static void open_dwarf(struct image *image, Elf *elf, const struct debug_finder *finder)
+static int open_dwarf(struct image *image, Elf *elf, const struct debug_finder *finder)
 {
 	uint64_t unpacked;
+	int status;
 
 	if (!has_dwarf(elf, &unpacked) || unpacked > MAX_UNPACKED_DWARF)
-		return;
+		return 0;
 	image->dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
 	if (!image->dwarf)
-		return;
-	image->bytes += unpacked;
-	if (open_alternate(image, finder))
-		return;
-	dwarf_end(image->dwarf);
-	image->dwarf = NULL;
+		return 0;
+	status = open_alternate(image, finder);
+	if (status)
+		close_dwarf(image);
+	else
+		image->bytes += unpacked;
+	return status == -EAGAIN ? status : 0;
 }
 
-void image_deepen(struct image *image, const struct debug_finder *finder)
+int image_deepen(struct image *image, const struct debug_finder *finder)
 {
 	uint64_t unpacked, main_load, debug_load;
 	int fd;
 
-	if (has_dwarf(image->main.elf, &unpacked)) {
-		open_dwarf(image, image->main.elf, finder);
-		return;
-	}
+	if (has_dwarf(image->main.elf, &unpacked))
+		return open_dwarf(image, image->main.elf, finder);
 	fd = debug_find(finder, image->main.elf);
+	if (fd == -EAGAIN)
+		return fd;
 	if (fd < 0 || part_open(&image->debug, fd))
-		return;
+		return 0;
+	if (open_dwarf(image, image->debug.elf, finder) == -EAGAIN) {
+		part_close(&image->debug);
+		return -EAGAIN;
+	}
 	read_symbols(image);
-	open_dwarf(image, image->debug.elf, finder);
 	if (first_load(image->main.elf, &main_load) && first_load(image->debug.elf, &debug_load))
 		image->dwarf_bias = main_load - debug_load;
+	return 0;
 }
 
 const struct symtab_entry *image_symbol(const struct image *image, uint64_t address)

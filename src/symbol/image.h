@@ -28,8 +28,9 @@ void image_close(struct image *image);
 /* Size of its build-id, 0 if it has none; valid until the image is closed. */
 size_t image_build_id(const struct image *image, const uint8_t **ret);
 
-/* Debug file and DWARF. Once; what is not there is not there. */
-void image_deepen(struct image *image, const struct debug_finder *finder);
+/* Debug file and DWARF; what is not there is not there. 0, once and for all; -EAGAIN: a file is
+ * being fetched, nothing has changed yet. */
+int image_deepen(struct image *image, const struct debug_finder *finder);
 
 /* Best symbol that covers `address` (one of the ELF file's own), or NULL. */
 const struct symtab_entry *image_symbol(const struct image *image, uint64_t address);

@@ -3,6 +3,7 @@ libsymbol_a_SOURCES = \
 	src/symbol/busguard.c src/symbol/busguard.h \
 	src/symbol/debugfile.c src/symbol/debugfile.h \
 	src/symbol/demangle.c src/symbol/demangle.h \
+	src/symbol/fetch.c src/symbol/fetch.h \
 	src/symbol/image.c src/symbol/image.h \
 	src/symbol/lines.c src/symbol/lines.h \
 	src/symbol/names.c src/symbol/names.h \

@@ -80,16 +80,15 @@ static int believe(struct names *names, const struct image *image, bool same)
 	if (!module->build_id_size) {
 		if (same)
 			return 0;
-		return refuse(
-			names, -ESTALE,
-			xasprintf("%s was replaced and has no build-id to compare", module->path));
+		return refuse(names, -ESTALE,
+			      xstrdup("file replaced, without a build-id to compare"));
 	}
 	if (size >= module->build_id_size && !memcmp(id, module->build_id, module->build_id_size))
 		return 0;
 	id_text(id, size, found_text, sizeof(found_text));
 	module_build_id_text(module, wanted_text);
 	return refuse(names, -ESTALE,
-		      xasprintf("%s is not what is mapped: build-id %s, mapped %s", module->path,
+		      xasprintf("file replaced: build-id %s, mapped %s",
 				*found_text ? found_text : "none", wanted_text));
 }
 
@@ -122,16 +121,13 @@ static int load_file(struct names *names)
 	int kept, status;
 
 	if (fd < 0)
-		return refuse(
-			names, fd,
-			xasprintf("%s cannot be read: %s", names->module->path, strerror(-fd)));
+		return refuse(names, fd, xasprintf("file unreadable: %s", strerror(-fd)));
 	kept = names->fd < 0 ? keep(fd) : names->fd;
 	names->fd = -1;
 	status = image_open(fd, &names->image);
 	if (status) {
 		names->not_elf = true;
-		refuse(names, status,
-		       xasprintf("%s is not a readable ELF file", names->module->path));
+		refuse(names, status, xstrdup("not a readable ELF file"));
 	} else {
 		status = believe(names, names->image, same);
 	}
@@ -389,25 +385,27 @@ void names_free(struct names *names)
 	free(names);
 }
 
-static void deepen(struct names *names)
+static int deepen(struct names *names)
 {
 	const struct debug_finder finder = {.fs = names->context->fs,
 					    .debug_dir = names->context->debug_dir,
 					    .path = names->module->path,
-					    .stop = &names->context->stop};
+					    .fetcher = names->context->fetcher};
 	uint64_t bias;
 
-	image_deepen(names->image, &finder);
+	if (image_deepen(names->image, &finder))
+		return -EAGAIN;
 	if (image_dwarf(names->image, &bias))
 		names->lines = lines_new(image_dwarf(names->image, &bias), &names->context->stop);
 	names->deep = true;
+	return 0;
 }
 
 /* A file that became shorter under the reader: nothing of it is believed any more. */
 static int refuse_cut(struct names *names)
 {
 	names_unload(names);
-	return refuse(names, -EIO, xasprintf("%s was cut while it was read", names->module->path));
+	return refuse(names, -EIO, xstrdup("file was cut while it was read"));
 }
 
 int names_load(struct names *names, enum names_step step)
@@ -422,7 +420,7 @@ int names_load(struct names *names, enum names_step step)
 	if (!status && step == NAMES_DEEP && !names->image)
 		return -ENODATA;
 	if (!status && step == NAMES_DEEP && !names->deep)
-		deepen(names);
+		status = deepen(names);
 	return busguard_faults() == faults ? status : refuse_cut(names);
 }
 

@@ -12,6 +12,7 @@
 
 #include <stdatomic.h>
 
+struct fetcher;
 struct targetfs;
 
 enum names_kind {
@@ -29,8 +30,9 @@ enum names_step {
 
 struct names_context {
 	const struct targetfs *fs;
-	const char *debug_dir; /* NULL = none */
-	atomic_bool stop;      /* end soon: memtop ends */
+	const char *debug_dir;	 /* NULL = none */
+	struct fetcher *fetcher; /* NULL = no network */
+	atomic_bool stop;	 /* end soon: memtop ends */
 };
 
 /* One line of an answer. Strings are owned by it. */
@@ -53,7 +55,8 @@ void names_free(struct names *names);
 
 /*
  * Gets ready for names_find() of this step. 0; -errno if there will be no (further) names, then
- * names_reason() says why (an absent debug file is no error: -ENODATA without a reason).
+ * names_reason() says why (an absent debug file is no error: -ENODATA without a reason). -EAGAIN of
+ * the deep step: a file is being fetched; try again once the fetcher has called.
  */
 int names_load(struct names *names, enum names_step step);
 /* Innermost first, the physical function last; returns how many, 0 = no name. */

@@ -10,6 +10,7 @@
  */
 #include "symbol/symbol.h"
 
+#include "symbol/fetch.h"
 #include "symbol/worker.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@
 
 #define MAX_ANSWERS    500000
 #define CLOSE_WAIT_MS  1000
+#define FETCH_WAIT_MS  3000
 #define KERNEL_ADDRESS ((uint64_t)1 << 63)
 
 static bool same_file(const struct object *object, const struct module *module)
@@ -195,6 +197,28 @@ static size_t resolve(struct resolver *resolver, const struct modules *modules,
 	return count;
 }
 
+static const char *reason(struct resolver *resolver, const struct modules *modules,
+			  const struct site_info *site, unsigned index)
+{
+	struct state *state = (struct state *)resolver;
+	const struct module *module;
+	const struct object *object;
+	const char *ret;
+
+	if (index >= site->nframes)
+		return NULL;
+	pthread_mutex_lock(&state->lock);
+	module = modules_find(modules, site->addresses[index] - 1, site->born_ns);
+	if (site->side == SIDE_KERNEL && site->addresses[index] >= KERNEL_ADDRESS)
+		object = object_of_kind(state, NAMES_KERNEL);
+	else
+		object = is_file(module) ? object_of_module(state, module) :
+					   object_of_kind(state, NAMES_JIT);
+	ret = object->reason;
+	pthread_mutex_unlock(&state->lock);
+	return ret;
+}
+
 static uint64_t revision(struct resolver *resolver)
 {
 	struct state *state = (struct state *)resolver;
@@ -247,8 +271,9 @@ static void state_free(struct state *state)
 }
 
 /*
- * The worker looks at `stop` between two addresses and while it downloads. If it hangs in a file
- * system or in a damaged file all the same, it is left behind with what it works on: memtop ends.
+ * The worker looks at `stop` between two addresses, a download once a second. If one hangs in a
+ * file system or in a damaged file all the same, it is left behind with what it works on: memtop
+ * ends.
  */
 static void close_resolver(struct resolver *resolver)
 {
@@ -259,15 +284,18 @@ static void close_resolver(struct resolver *resolver)
 	atomic_store(&state->context.stop, true);
 	pthread_cond_broadcast(&state->work);
 	pthread_mutex_unlock(&state->lock);
+	fetcher_stop(state->context.fetcher);
 	if (pthread_clockjoin_np(state->thread, NULL, CLOCK_MONOTONIC, &deadline)) {
 		pthread_detach(state->thread);
 		return;
 	}
-	state_free(state);
+	if (fetcher_free(state->context.fetcher, FETCH_WAIT_MS))
+		state_free(state);
 }
 
 static const struct resolver_ops ops = {
 	.resolve = resolve,
+	.reason = reason,
 	.revision = revision,
 	.settle = settle,
 	.close = close_resolver,
@@ -291,26 +319,15 @@ int symbol_resolver_new(pid_t pid, const char *debug_dir, struct resolver **ret)
 	pthread_cond_init(&state->idle, &attributes);
 	pthread_condattr_destroy(&attributes);
 	status = targetfs_init(&state->fs, pid);
-	if (!status)
+	if (!status) {
+		state->context.fetcher = fetcher_new(worker_fetched, state);
 		status = worker_start(state);
+	}
 	if (status) {
+		fetcher_free(state->context.fetcher, FETCH_WAIT_MS);
 		state_free(state);
 		return status;
 	}
 	*ret = &state->resolver;
 	return 0;
-}
-
-const char *symbol_module_reason(struct resolver *resolver, const struct module *module)
-{
-	struct state *state = (struct state *)resolver;
-	const char *ret = NULL;
-	struct object **object;
-
-	pthread_mutex_lock(&state->lock);
-	vec_for_each(object, &state->objects)
-		if (same_file(*object, module))
-			ret = (*object)->reason;
-	pthread_mutex_unlock(&state->lock);
-	return ret;
 }

@@ -20,8 +20,4 @@
  * -errno. Answers outlive the target. */
 int symbol_resolver_new(pid_t pid, const char *debug_dir, struct resolver **ret);
 
-/* Why the module has no names (another file is in its place, it cannot be read …), or NULL. Valid
- * until the resolver is closed. */
-const char *symbol_module_reason(struct resolver *resolver, const struct module *module);
-
 #endif

@@ -146,10 +146,43 @@ static int open_link(const struct targetfs *fs, const char *name, const struct m
 	return -ESTALE;
 }
 
+int targetfs_open_own(const char *path)
+{
+	return reopen_regular(open(path, O_PATH | O_CLOEXEC));
+}
+
+static bool is_mapped_file(int fd, const struct module *module)
+{
+	struct stat stat;
+
+	return fd >= 0 && !fstat(fd, &stat) && stat.st_ino == module->inode &&
+	       stat.st_dev == module->device;
+}
+
+/*
+ * The kernel tells paths as the reader's root makes them: those of a target in a part of memtop's
+ * own file system (chroot) are memtop's, those of mounts that memtop does not see the target's.
+ */
+static int open_by_path(const struct targetfs *fs, const struct module *module)
+{
+	int fd = targetfs_open_path(fs, module->path), own;
+
+	if (is_mapped_file(fd, module))
+		return fd;
+	own = targetfs_open_own(module->path);
+	if (own < 0 || (fd >= 0 && !is_mapped_file(own, module))) {
+		if (own >= 0)
+			close(own);
+		return fd;
+	}
+	if (fd >= 0)
+		close(fd);
+	return own;
+}
+
 int targetfs_open_module(const struct targetfs *fs, const struct module *module, bool *ret_same)
 {
 	char name[64];
-	struct stat stat;
 	int fd;
 
 	*ret_same = true;
@@ -160,9 +193,8 @@ int targetfs_open_module(const struct targetfs *fs, const struct module *module,
 	fd = open_link(fs, "exe", module);
 	if (fd >= 0)
 		return fd;
-	fd = targetfs_open_path(fs, module->path);
-	*ret_same = fd >= 0 && !fstat(fd, &stat) && stat.st_ino == module->inode &&
-		    stat.st_dev == module->device;
+	fd = open_by_path(fs, module);
+	*ret_same = is_mapped_file(fd, module);
 	return fd;
 }
 

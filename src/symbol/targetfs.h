@@ -29,12 +29,15 @@ void targetfs_deinit(struct targetfs *fs);
 
 /*
  * Opens what is mapped as `module`: map_files first (the very file, even deleted), /proc/PID/exe
- * where that is it, then the path. Regular files only. Returns a descriptor or -errno;
- * *ret_same says that it is the mapping's own file, not one that now has its path.
+ * where that is it, then the path, in the target's root and in memtop's own. Regular files only.
+ * Returns a descriptor or -errno; *ret_same says that it is the mapping's own file, not one that
+ * now has its path.
  */
 int targetfs_open_module(const struct targetfs *fs, const struct module *module, bool *ret_same);
 /* A path in the target's root (its links followed inside), regular files only. */
 int targetfs_open_path(const struct targetfs *fs, const char *path);
+/* A path of memtop's own, regular files only. */
+int targetfs_open_own(const char *path);
 /* As targetfs_open_path(), only if its last component is no link and its owner is the target's user
  * or root. -EPERM if not. */
 int targetfs_open_trusted(const struct targetfs *fs, const char *path);

@@ -4,6 +4,9 @@
  * object at a time: those whose quick step is open first, of any object, so that a screen has its
  * names before the first debug file is looked for.
  *
+ * Where a debug file has to be fetched the object's deep questions are put off until that has ended
+ * (fetch.h), and the other objects' go on.
+ *
  * Memory: what an object has loaded stays for the next question, up to MAX_LOADED_BYTES over all
  * (the least recently used goes first), and all of it goes after IDLE_MS without questions.
  *
@@ -36,6 +39,7 @@ struct batch {
 	size_t count;
 	struct answer *answers[BATCH];
 	uint64_t addresses[BATCH];
+	uint64_t fetches; /* downloads that had ended when it was taken */
 };
 
 /* Found for one address, before it is published. */
@@ -58,19 +62,42 @@ struct timespec worker_deadline(unsigned timeout_ms)
 	return ret;
 }
 
+static bool is_ready(const struct object *object, enum names_step step)
+{
+	return object->wanted[step].count && (step != NAMES_DEEP || !object->fetching);
+}
+
 static struct object *find_wanted(const struct state *state, enum names_step step)
 {
 	struct object **object;
 
 	vec_for_each(object, &state->objects)
-		if ((*object)->wanted[step].count)
+		if (is_ready(*object, step))
 			return *object;
 	return NULL;
 }
 
 bool worker_is_idle(const struct state *state)
 {
-	return !state->busy && !find_wanted(state, NAMES_QUICK) && !find_wanted(state, NAMES_DEEP);
+	struct object **object;
+
+	vec_for_each(object, &state->objects)
+		if ((*object)->wanted[NAMES_QUICK].count || (*object)->wanted[NAMES_DEEP].count)
+			return false;
+	return !state->busy;
+}
+
+void worker_fetched(void *opaque)
+{
+	struct state *state = opaque;
+	struct object **object;
+
+	pthread_mutex_lock(&state->lock);
+	state->fetches++;
+	vec_for_each(object, &state->objects)
+		(*object)->fetching = false;
+	pthread_cond_signal(&state->work);
+	pthread_mutex_unlock(&state->lock);
 }
 
 /* Under the lock; false if there is nothing to do. */
@@ -86,6 +113,7 @@ static bool take_batch(struct state *state, struct batch *ret)
 	if (!object)
 		return false;
 	ret->object = object;
+	ret->fetches = state->fetches;
 	ret->count = 0;
 	while (ret->count < BATCH && object->wanted[ret->step].count) {
 		struct answer *answer =
@@ -161,12 +189,28 @@ static void publish_object(struct state *state, struct object *object)
 	pthread_mutex_unlock(&state->lock);
 }
 
+/* Puts the questions back until the download has ended, if it has not yet. */
+static void put_off(struct state *state, const struct batch *batch)
+{
+	struct object *object = batch->object;
+
+	pthread_mutex_lock(&state->lock);
+	for (size_t i = batch->count; i-- > 0;)
+		*vec_push(&object->wanted[batch->step]) = batch->answers[i];
+	object->fetching = state->fetches == batch->fetches;
+	pthread_mutex_unlock(&state->lock);
+}
+
 static void run_batch(struct state *state, struct batch *batch)
 {
 	int status = names_load(batch->object->names, batch->step);
 
 	batch->object->used = ++state->uses;
 	publish_object(state, batch->object);
+	if (status == -EAGAIN) {
+		put_off(state, batch);
+		return;
+	}
 	for (size_t i = 0; i < batch->count && !stopping(state); i++)
 		find_one(state, batch, i, status);
 	publish_object(state, batch->object);

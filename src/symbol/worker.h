@@ -37,6 +37,7 @@ struct object {
 	VEC(struct answer *) answers;
 	struct map by_address; /* address looked up -> index + 1 in answers */
 	VEC(struct answer *) wanted[NAMES_STEPS];
+	bool fetching;	    /* its deep step waits for the network */
 	const char *reason; /* in the pool, or NULL */
 	bool not_elf;	    /* ask the JIT's map */
 	uint64_t base;
@@ -58,6 +59,7 @@ struct state {
 	struct strpool *strings;
 	size_t answer_count;
 	uint64_t revision;
+	uint64_t fetches; /* downloads that ended */
 	bool busy;
 
 	/* Set once. */
@@ -70,6 +72,8 @@ struct state {
 };
 
 int worker_start(struct state *state);
+/* A download ended; `opaque` is the state. */
+void worker_fetched(void *opaque);
 /* Nothing is asked and nothing is being worked on; under the lock. */
 bool worker_is_idle(const struct state *state);
 struct timespec worker_deadline(unsigned timeout_ms);

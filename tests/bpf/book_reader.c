@@ -10,10 +10,12 @@
  * It keeps the cohort clock and the thread table going as the live source does.
  *
  * usage: book_reader PID [--kind session|multi|perf] [--buckets N] [--sites N] [--threads N]
+ *                    [--return-probes no] [--prefix PREFIX]... [--function DESCRIPTION]...
  */
 #include "capture/allocators.h"
 #include "capture/heap_level.h"
 #include "core/losses.h"
+#include "symbol/demangle.h"
 #include "unwind/unwinder.h"
 #include "util/alloc.h"
 
@@ -28,6 +30,7 @@
 
 #define TICK_MS 100
 #define MAPS_NS 500000000ull
+#define CALLERS 5
 
 struct reader {
 	pid_t pid;
@@ -37,6 +40,10 @@ struct reader {
 	struct unwinder *unwinder;
 	struct modules *modules;
 	uint64_t maps_ns;
+	struct allocators_options options;
+	const char *prefixes[8];
+	struct function_description functions[16];
+	char points[16384];
 };
 
 static uint64_t now_ns(void)
@@ -66,29 +73,35 @@ static void read_maps(struct reader *reader)
 	procmaps_deinit(&maps);
 }
 
+/* "malloc+0 return", "_Znwm+4 2 exits", for whoever asks what is probed. */
+static void keep_points(struct reader *reader, const struct probe_points *points)
+{
+	size_t length = 0;
+
+	reader->points[0] = '\0';
+	for (size_t i = 0; i < points->count && length < sizeof(reader->points); i++) {
+		const struct probe_point *point = &points->data[i];
+
+		length += (size_t)snprintf(reader->points + length, sizeof(reader->points) - length,
+					   "%s\"%s\":[%" PRIu64 ",%u,%zu]", i ? "," : "",
+					   point->name, point->probe_offset - point->entry_offset,
+					   point->returns, point->exit_count);
+	}
+}
+
 static void open_book(struct reader *reader)
 {
-	struct probe allocating[64], freeing[64];
-	struct heap_probes probes = {.allocating = allocating, .freeing = freeing};
 	struct probe_points points = {0};
+	struct heap_probes probes;
 	char error[256] = "";
 	struct procmaps maps;
 
 	if (procmaps_read(reader->pid, &maps) ||
-	    allocators_find(reader->pid, &maps, &points, error, sizeof(error)))
+	    allocators_find(reader->pid, &maps, &reader->options, &points, error, sizeof(error)))
 		die(*error ? error : "cannot read the target's maps");
-	for (size_t i = 0; i < points.count; i++) {
-		const struct probe_point *point = &points.data[i];
-		bool frees = point->function->shape == SHAPE_FREE;
-		struct probe *probe = frees ? &freeing[probes.freeing_count++] :
-					      &allocating[probes.allocating_count++];
-
-		if (probes.freeing_count > 63 || probes.allocating_count > 63)
-			die("too many probes");
-		*probe = (struct probe){.path = point->path,
-					.offset = point->probe_offset,
-					.cookie = point->function->kind};
-	}
+	if (points.note[0])
+		fprintf(stderr, "book_reader: %s\n", points.note);
+	heap_level_probes(&points, &probes);
 	read_maps(reader);
 	if (heap_open(reader->pid, reader->kind, &probes, &reader->sizes, reader->unwinder,
 		      now_ns(), &reader->level.heap, error, sizeof(error)))
@@ -97,6 +110,8 @@ static void open_book(struct reader *reader)
 		;
 	if (heap_attach(reader->level.heap))
 		die("cannot attach");
+	keep_points(reader, &points);
+	heap_level_probes_deinit(&probes);
 	probe_points_deinit(&points);
 	procmaps_deinit(&maps);
 	read_maps(reader);
@@ -121,6 +136,10 @@ static void print_site(const struct ledger *ledger, unsigned slot, bool first)
 	for (unsigned i = 0; i < site->nframes; i++)
 		printf("%s%" PRIu64, i ? "," : "", (uint64_t)site->frames[i]);
 	putchar(']');
+	printf(",\"callers\":[");
+	for (unsigned i = 1; slot && i < site->nframes && i < CALLERS; i++)
+		printf("%s\"0x%" PRIx64 "\"", i > 1 ? "," : "", site->frames[i]);
+	printf("]");
 	printf(",\"allocated_bytes\":%" PRIu64 ",\"allocated_blocks\":%" PRIu64
 	       ",\"freed_bytes\":%" PRIu64 ",\"freed_blocks\":%" PRIu64,
 	       totals.allocated_bytes, totals.allocated_blocks, totals.freed_bytes,
@@ -169,7 +188,7 @@ static void print_book(const struct reader *reader)
 	for (unsigned i = 0, n = 0; i < ABI_LOSS_COUNT; i++)
 		if (losses[i].name && lost[i])
 			printf("%s\"%s\":%" PRIu64, n++ ? "," : "", losses[i].name, lost[i]);
-	printf("}}\n");
+	printf("},\"points\":{%s}}\n", reader->points);
 	fflush(stdout);
 }
 
@@ -213,6 +232,15 @@ static enum probe_kind kind_of(const char *name)
 	return PROBE_KIND_COUNT;
 }
 
+static void add_description(struct reader *reader, const char *text)
+{
+	char error[256];
+
+	if (function_parse(text, &reader->functions[reader->options.function_count++ % 16], error,
+			   sizeof(error)))
+		die(error);
+}
+
 static void parse(struct reader *reader, int argc, char **argv)
 {
 	if (argc < 2)
@@ -223,6 +251,12 @@ static void parse(struct reader *reader, int argc, char **argv)
 
 		if (!strcmp(argv[i], "--kind"))
 			reader->kind = kind_of(argv[i + 1]);
+		else if (!strcmp(argv[i], "--return-probes"))
+			reader->options.no_return_probes = !strcmp(argv[i + 1], "no");
+		else if (!strcmp(argv[i], "--prefix"))
+			reader->prefixes[reader->options.prefix_count++ % 8] = argv[i + 1];
+		else if (!strcmp(argv[i], "--function"))
+			add_description(reader, argv[i + 1]);
 		else if (!strcmp(argv[i], "--buckets"))
 			reader->sizes.buckets = number;
 		else if (!strcmp(argv[i], "--sites"))
@@ -242,6 +276,9 @@ int main(int argc, char **argv)
 	};
 	struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
 
+	reader.options.prefixes = reader.prefixes;
+	reader.options.functions = reader.functions;
+	reader.options.demangle = demangle;
 	parse(&reader, argc, argv);
 	reader.modules = modules_new();
 	reader.unwinder = table_unwinder_new(reader.pid, 256ull << 20);

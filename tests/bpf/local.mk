@@ -12,8 +12,8 @@ EXTRA_DIST += tests/lib/plugins.py tests/lib/batch.py tests/lib/tap.py tests/lib
 # The heap book alone, with tables of any size and any kind of probes.
 check_PROGRAMS += tests/bpf/book_reader
 tests_bpf_book_reader_SOURCES = tests/bpf/book_reader.c
-tests_bpf_book_reader_LDADD = libunwind.a libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBDW_LIBS) $(LIBELF_LIBS) \
-	$(CAPSTONE_LIBS) -lpthread -lm
+tests_bpf_book_reader_LDADD = libsymbol.a libunwind.a libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBDW_LIBS) $(LIBELF_LIBS) \
+	$(CAPSTONE_LIBS) -liberty -lpthread -lm
 dist_check_SCRIPTS += tests/bpf/test_cases.py
 TESTS += tests/bpf/test_cases.py
 EXTRA_DIST += tests/lib/books.py
@@ -42,3 +42,11 @@ TESTS += tests/bpf/test_life.py tests/bpf/test_errors.py
 # The budget.
 dist_check_SCRIPTS += tests/bpf/test_governor.py
 TESTS += tests/bpf/test_governor.py
+# The pages level.
+check_PROGRAMS += tests/targets/pages_holder
+tests_targets_pages_holder_SOURCES = tests/targets/pages_holder.c
+tests_targets_pages_holder_CFLAGS = $(AM_CFLAGS) -fno-sanitize=all -g -O2 -fomit-frame-pointer
+tests_targets_pages_holder_LDFLAGS = -fno-sanitize=all
+tests_targets_pages_holder_LDADD = -lpthread
+dist_check_SCRIPTS += tests/bpf/test_pages.py
+TESTS += tests/bpf/test_pages.py

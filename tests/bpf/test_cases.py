@@ -166,6 +166,13 @@ def table_of_blocks_too_small():
                     live_is_zero(seen, ledger)
 
 
+def table_of_blocks_three_quarters_full():
+    """Nothing is lost for being crowded out of where it should be."""
+    for library in (None, ALLOCATORS["jemalloc"]):
+        live_is_zero(*follow("crowded", ("held", "freed"), options=("--buckets", "32768"),
+                             preload=library))
+
+
 def table_of_sites_too_small():
     with Target("many_stacks") as target:
         with Book(target.pid, "--sites", "1024") as book:
@@ -363,7 +370,8 @@ if __name__ == "__main__":
     run([realloc_that_fails, realloc_to_nothing, realloc_among_threads,
          realloc_of_blocks_from_before, posix_memalign_that_fails, tiny_blocks,
          block_that_is_mapped, every_kind, attach_in_the_middle_of_churn, counters_do_not_wrap,
-         many_live_blocks, table_of_blocks_too_small, table_of_sites_too_small, idle_threads,
+         many_live_blocks, table_of_blocks_too_small,
+         table_of_blocks_three_quarters_full, table_of_sites_too_small, idle_threads,
          children_do_not_count, children_that_live_on, library_in_the_place_of_another, threads_born_later,
          many_threads_and_paths, nested_calls_count_once, signals, signals_on_another_stack,
          calls_that_are_left, exceptions, table_of_threads_too_small,

@@ -78,7 +78,8 @@ def without_privileges(prefix):
         wait_for(lambda: open(f"/proc/{target.pid}/comm", encoding="ascii").read() == "sleep\n",
                  "the target")
         pid = str(target.pid)
-        fails(3, "CAP_BPF", "-b", "--level", "heap", "-p", pid, prefix=NOBODY)
+        for level in ("heap", "pages"):
+            fails(3, "CAP_BPF", "-b", "--level", level, "-p", pid, prefix=NOBODY)
         code, out, err = memtop("-b", "--format", "json", "-i", "2", "-d", "0.1", "-p", pid,
                                 prefix=NOBODY)
         check_equal((code, err), (0, ""), "auto goes on")
@@ -120,7 +121,7 @@ def programs_that_cannot_be_watched():
                   str(target.pid))
             with Batch("-p", str(target.pid)) as top:
                 tick = top.tick()
-                check_equal(tick["level"], "rss", "auto goes on")
+                check_equal(tick["level"], "pages", "auto goes on")
                 check("static program" in tick["level_reason"], tick["level_reason"])
         subprocess.run([*compiler, "-static", "-o", program, source], check=True)
         with Batch("--level", "heap", "--", program) as top:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Names that must outlive what they come from, and names of code that has no file."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import time
 
 from batch import Batch
 from plugins import PluginHost, plugin
+from symbolizer import build_id
 from tap import check, check_equal, run
 from target import MEMTOP, built, running
 from terminal import Terminal
@@ -87,6 +89,52 @@ def a_replaced_binary_is_not_mistaken():
                 check(not any(site["truncated"] for site in tick["sites"]), "whole stacks")
 
 
+@contextlib.contextmanager
+def changed_library():
+    """A library whose file gets another build-id, once the block says so, while it is mapped."""
+    with tempfile.TemporaryDirectory(prefix="memtop-test-") as folder:
+        library = os.path.join(folder, "library.so")
+        shutil.copy(plugin("alpha"), library)
+        identity = bytes.fromhex(build_id(library))
+
+        def change():
+            with open(library, "r+b") as file:
+                at = file.read().index(identity)
+                file.seek(at)
+                file.write(bytes(byte ^ 0xff for byte in identity))
+        with PluginHost() as host:
+            host.open(library)
+            yield host, library, change
+
+
+def another_build_is_not_believed_and_that_is_said():
+    with changed_library() as (host, library, change), \
+            Batch("-p", str(host.pid), "--level", "heap", "--side", "user") as memtop:
+        memtop.tick()
+        before = build_id(library)
+        change()
+        host.tell("run 20 100")
+        tick = memtop.tick_after()
+        check("alpha_keep" not in names_of(tick), f"names of what is not mapped: {names_of(tick)}")
+        reasons = {frame["reason"] for site in tick["sites"] for frame in site["frames"]
+                   if frame["module"] == library}
+        check_equal(reasons, {f"file replaced: build-id {build_id(library)}, mapped {before}"},
+                    "reasons")
+        check(all(frame["reason"] is None for site in tick["sites"] for frame in site["frames"]
+                  if frame["module"] != library and frame["symbol"]), "no reason to doubt others")
+    with changed_library() as (host, library, change):
+        command = [os.path.abspath(MEMTOP), "-p", str(host.pid), "--level", "heap"]
+        with Terminal(command) as terminal:
+            terminal.wait_text("live 1s")
+            change()
+            host.tell("pace 500 100000")
+            terminal.wait_text("library.so+0x")
+            terminal.key("j")
+            terminal.key("Enter")
+            terminal.wait_text("file replaced")
+            terminal.type("q")
+
+
 def code_of_a_jit_is_walked_and_named():
     """By the frame pointer, marked as not proven; named by its map."""
     with running(built("tests/targets/jit"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -147,7 +195,7 @@ def scripts_of_node_are_walked_and_named():
 
 
 cases = [the_last_table_is_named, the_screen_stays_named, a_replaced_binary_is_not_mistaken,
-         code_of_a_jit_is_walked_and_named]
+         another_build_is_not_believed_and_that_is_said, code_of_a_jit_is_walked_and_named]
 if shutil.which("node"):  # more of the same, where there is one
     cases.append(scripts_of_node_are_walked_and_named)
 run(cases)

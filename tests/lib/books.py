@@ -32,8 +32,8 @@ def read_line(stream, what, seconds=90):
 class Target:
     """A books program, stopped at `ready`."""
 
-    def __init__(self, case, program="books", preload=None, environment=None):
-        self.case, self.program, self.preload = case, program, preload
+    def __init__(self, case, program="books", preload=None, environment=None, runner=()):
+        self.case, self.program, self.preload, self.runner = case, program, preload, runner
         self.environment = dict(os.environ, **(environment or {}))
         if preload:
             self.environment["LD_PRELOAD"] = preload
@@ -42,7 +42,8 @@ class Target:
         self.folder = tempfile.TemporaryDirectory(prefix="memtop-books-")
         self.ledger_file = os.path.join(self.folder.name, "ledger.json")
         self.process = subprocess.Popen(
-            [built(f"tests/targets/{self.program}"), self.case, self.ledger_file],
+            [*self.runner, self.program if os.path.isabs(self.program) else
+             built(f"tests/targets/{self.program}"), self.case, self.ledger_file],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=self.environment)
         self.pid = self.process.pid
         self.stopped_at("ready")
@@ -64,6 +65,12 @@ class Target:
         check_equal(read_line(self.process.stdout, self.case).strip(), name, "the target's stop")
         with open(self.ledger_file, encoding="utf-8") as file:
             return json.load(file)
+
+    def stopped_anywhere(self):
+        """The ledger at whatever stop comes next, with that stop's name."""
+        name = read_line(self.process.stdout, self.case).strip()
+        with open(self.ledger_file, encoding="utf-8") as file:
+            return dict(json.load(file), stop=name)
 
     def until(self, name):
         """Goes on to the stop `name`; gives the ledger as of then."""

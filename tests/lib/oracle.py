@@ -204,16 +204,16 @@ def check_offset(oracle, address, frame):
               f"{address:#x}: {frame['symbol']}+{frame['offset']:#x}, functions at {starts}")
 
 
-def compare(pid, path, elf=None, addresses=None, options=()):
+def compare(pid, path, elf=None, addresses=None, start=Symbolizer):
     """
     Addresses of `path` (default: after every instruction) as mapped by `pid`. `elf` is what the
-    other readers read. Returns how many there are of each verdict, and the answers.
+    other readers read, `start` starts the resolver. Returns how many there are of each verdict, and the answers.
     """
     elf = elf or path
     addresses = addresses or instructions(elf)
     bias = bias_of(pid, path)
     oracle = Oracle(path, elf, addresses)
-    with Symbolizer(pid, *options) as symbolizer:
+    with start(pid) as symbolizer:
         answers = symbolizer.ask_all("user", [address + bias for address in addresses])
     counts, wrong = collections.Counter(), []
     for index, (address, frames) in enumerate(zip(addresses, answers)):

@@ -21,12 +21,16 @@ def command(*words, text=None):
 
 
 class Symbolizer:
-    def __init__(self, pid, *options):
-        self.command = [SYMBOLIZE, str(pid), *options]
+    """`prefix`: a command to start it by; `environment`: variables more than the test's."""
+
+    def __init__(self, pid, *options, prefix=(), environment=None):
+        self.command = [*prefix, os.path.abspath(SYMBOLIZE), str(pid), *options]
+        self.environment = {name: value for name, value in os.environ.items()
+                            if not name.startswith("DEBUGINFOD_")} | (environment or {})
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
+                                        stdout=subprocess.PIPE, text=True, env=self.environment)
         return self
 
     def __exit__(self, *_):
@@ -106,6 +110,23 @@ def bias_of(pid, path, elf=None):
     raise Failure(f"{path} is not mapped")
 
 
+def address_of(path, function):
+    for line in command("readelf", "-sW", path).splitlines():
+        words = line.split()
+        if len(words) > 7 and words[7].split("@")[0] == function and words[6] != "UND":
+            return int(words[1], 16)
+    raise Failure(f"{path} has no {function}")
+
+
+def address_in(pid, path, function, elf=None):
+    """Where a process has a byte inside of a function."""
+    return address_of(elf or path, function) + 2 + bias_of(pid, path, elf)
+
+
+def symbol_at(symbolizer, address):
+    return symbolizer.ask("user", address)[-1]["symbol"]
+
+
 def build_id(path):
     return re.search(r"Build ID: ([0-9a-f]+)", command("readelf", "-n", path)).group(1)
 
@@ -124,8 +145,8 @@ sys.stdin.read()
 """
 
 
-def mapper(*paths, **options):
-    return running("python3", "-c", MAPPER, *paths, stdin=subprocess.PIPE,
+def mapper(*paths, prefix=(), **options):
+    return running(*prefix, "python3", "-c", MAPPER, *paths, stdin=subprocess.PIPE,
                    stdout=subprocess.PIPE, text=True, **options)
 
 

@@ -5,7 +5,8 @@ tests_symbol_symbolize_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 SYMBOL_LIBS = libsymbol.a libcapture.a libcore.a libutil.a $(LIBDW_LIBS) $(LIBELF_LIBS) \
 	$(LIBLZMA_LIBS) -liberty -lpthread -lm
 tests_symbol_symbolize_LDADD = $(SYMBOL_LIBS) $(JANSSON_LIBS)
-SYMBOL_TESTS = tests/symbol/test_names.py tests/symbol/test_oracle.py
+SYMBOL_TESTS = tests/symbol/test_fetch.py tests/symbol/test_names.py \
+	tests/symbol/test_oracle.py tests/symbol/test_places.py
 dist_check_SCRIPTS += $(SYMBOL_TESTS)
 TESTS += $(SYMBOL_TESTS)
 EXTRA_DIST += tests/lib/oracle.py tests/lib/symbolizer.py

@@ -82,10 +82,14 @@ static json_t *do_kernel(struct session *session, uint64_t address)
 
 static json_t *do_reason(struct session *session, uint64_t address)
 {
-	const struct module *module = modules_find(session->modules, address, session->now_ns);
+	const struct site_info site = {.id = 1,
+				       .side = SIDE_USER,
+				       .born_ns = session->now_ns,
+				       .nframes = 1,
+				       .addresses = &address};
 
 	json_decref(settled(session, SIDE_USER, address));
-	return module ? text(symbol_module_reason(session->resolver, module)) : json_null();
+	return text(resolver_reason(session->resolver, session->modules, &site, 0));
 }
 
 static json_t *do_revision(struct session *session, uint64_t unused)

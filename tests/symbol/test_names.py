@@ -8,26 +8,9 @@ import shutil
 import tempfile
 
 from oracle import compare
-from symbolizer import (Build, Symbolizer, bias_of, build_id, command, executable, mapper,
-                        started)
+from symbolizer import (Build, Symbolizer, address_in, address_of, bias_of, build_id, command,
+                        executable, mapper, started, symbol_at)
 from tap import Failure, check, check_equal, run, wait_for
-
-
-def address_of(path, function):
-    for line in command("readelf", "-sW", path).splitlines():
-        words = line.split()
-        if len(words) > 7 and words[7].split("@")[0] == function and words[6] != "UND":
-            return int(words[1], 16)
-    raise Failure(f"{path} has no {function}")
-
-
-def address_in(pid, path, function, elf=None):
-    """Where a process has a byte inside of a function."""
-    return address_of(elf or path, function) + 2 + bias_of(pid, path, elf)
-
-
-def symbol_at(symbolizer, address):
-    return symbolizer.ask("user", address)[-1]["symbol"]
 
 
 def stripped():
@@ -61,7 +44,8 @@ def debug_dir_by_build_id():
                 os.path.join(folder, ".build-id", identity[:2], identity[2:] + ".debug"))
         command("strip", build.library)
         with started(build.program) as process:
-            compare(process.pid, build.library, full, options=[folder])
+            compare(process.pid, build.library, full,
+                    start=lambda pid: Symbolizer(pid, folder))
 
 
 def debug_link():

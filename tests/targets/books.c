@@ -454,6 +454,37 @@ static void capped(void)
 	books_stop("end");
 }
 
+/* --- 12: a table that is three quarters full of blocks of all sizes, which come and go */
+
+#define CROWDED_BLOCKS 100000
+
+static void *crowded_thread(void *number)
+{
+	size_t half = CROWDED_BLOCKS / 2;
+	void **blocks = many_blocks + (uintptr_t)number * half;
+	unsigned state = (uintptr_t)number + 3;
+
+	for (size_t i = 0; i < half; i++)
+		blocks[i] = svc_malloc(1 + books_random(&state) % 700);
+	for (size_t i = 0; i < half; i++) {
+		void **slot = &blocks[books_random(&state) % half];
+
+		svc_free(*slot);
+		*slot = svc_malloc(1 + books_random(&state) % 700);
+	}
+	return NULL;
+}
+
+static void crowded(void)
+{
+	many_blocks = books_array(CROWDED_BLOCKS, sizeof(*many_blocks));
+	books_ready();
+	books_threads(2, crowded_thread);
+	books_stop("held");
+	books_free_all(many_blocks, CROWDED_BLOCKS);
+	books_stop("freed");
+}
+
 /* --- 13: more stacks than the table of sites holds */
 
 #define STACK_BITS 12
@@ -503,6 +534,7 @@ static const struct books_case cases[] = {
 	{"wrap", wrap},
 	{"many_live", many_live},
 	{"capped", capped},
+	{"crowded", crowded},
 	{"many_stacks", many_stacks},
 	{"idle_threads", books_idle_threads},
 	{"children", books_children},

@@ -4,7 +4,7 @@ UNIT_CAPTURE_LIBS = libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIB
 	$(CMOCKA_LIBS) -lpthread -lm
 UNIT_CAPTURE_TESTS = \
 	tests/unit/test_allocators tests/unit/test_kernel_modules tests/unit/test_cgroup tests/unit/test_lifetime \
-	tests/unit/test_memory tests/unit/test_probe_site tests/unit/test_procfs tests/unit/test_procmaps tests/unit/test_target
+	tests/unit/test_memory tests/unit/test_pages_table tests/unit/test_residency tests/unit/test_probe_site tests/unit/test_procfs tests/unit/test_procmaps tests/unit/test_target
 check_PROGRAMS += $(UNIT_CAPTURE_TESTS)
 TESTS += $(UNIT_CAPTURE_TESTS)
 tests_unit_test_kernel_modules_SOURCES = tests/unit/test_kernel_modules.c
@@ -31,6 +31,12 @@ tests_unit_test_probe_site_LDADD = $(UNIT_CAPTURE_LIBS)
 tests_unit_test_lifetime_SOURCES = tests/unit/test_lifetime.c
 tests_unit_test_lifetime_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_lifetime_LDADD = $(UNIT_CAPTURE_LIBS)
+tests_unit_test_pages_table_SOURCES = tests/unit/test_pages_table.c
+tests_unit_test_pages_table_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_pages_table_LDADD = $(UNIT_CAPTURE_LIBS)
+tests_unit_test_residency_SOURCES = tests/unit/test_residency.c
+tests_unit_test_residency_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_residency_LDADD = $(UNIT_CAPTURE_LIBS)
 tests_unit_test_memory_SOURCES = tests/unit/test_memory.c
 tests_unit_test_memory_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_memory_LDADD = $(UNIT_CAPTURE_LIBS)

@@ -65,7 +65,6 @@ def several_targets():
 
 
 def not_supported():
-    fails(3, "level pages", "-b", "--level", "pages", "-p", str(os.getpid()))
     # In a PID namespace of its own there may be no kernel thread to see.
     if os.path.exists("/proc/2/comm") and open("/proc/2/comm",
                                                encoding="utf-8").read() == "kthreadd\n":

@@ -32,9 +32,9 @@ FIELDS = {
 }
 SITE = (["id", "key", "side", "kind"] + TOTALS +
         ["delta_bytes", "delta_blocks", "rate_bytes_per_s", "oldest_s", "kept_ratio", "verdict",
-         "confidence", "truncated", "frames", "object", "unmatched"])
+         "confidence", "truncated", "frames", "object", "unmatched", "ended"])
 FRAME = ["symbol", "offset", "module", "build_id", "module_offset", "file", "line", "inlined",
-         "wrapper", "address"]
+         "wrapper", "address", "reason"]
 
 
 def output(*arguments):

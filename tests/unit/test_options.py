@@ -11,7 +11,7 @@ import tap
 TOP = os.environ["top_srcdir"]
 PROGRAM = os.path.join(os.environ["top_builddir"], "tests/unit/try_options")
 LATER = ["--record x", "-w x", "--replay x", "-r x", "--export x.json", "--config x", "--lang de",
-         "--own x", "--function x", "--no-return-probes"]
+         "--own x"]
 BAD = {
     "--pid": ["0", "-1", "+1", "", " 1", "1x", "0x10", "1.5", "2147483648",
               "99999999999999999999"],
@@ -35,6 +35,12 @@ BAD = {
     "--suppress": [""],
     "--baseline": [""],
     "--report": [""],
+    "--prefix": ["", "je-", "je *"],
+    "--function": ["", "x", "x:alloc", "x:alloc()", "x:alloc(0)", "x:alloc(7)", "x:alloc(1", "x:free",
+                   "x:alloc(12)", "x:alloc(1,2)", "x:alloc(=0)", "x:alloc(=)", "x:alloc(=64G)",
+                   "x:alloc(=99999999999999999999)", "x:realloc(1)", "x:take(1)", ":alloc(1)",
+                   ":x:alloc(1)", "a/b:x:alloc(1)", "+0x10:alloc(1)", "m+0x:alloc(1)",
+                   "m+0x1g:alloc(1)", "x:free(1*2)", "x" * 600 + ":alloc(1)", "A::b"],
 }
 
 

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The pages level: each stack's row says how much of RSS it brought in and still holds, in whatever
+way it came and went; and the rows add up to RSS."""
+
+import os
+import subprocess
+
+from batch import Batch
+from tap import Failure, check, check_equal, run
+from target import Perception, built
+
+PAGE = 4096
+MANY = 2000  # pages
+
+
+class Holder:
+    def __enter__(self):
+        self.process = subprocess.Popen([built("tests/targets/pages_holder")],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.pid = self.process.pid
+        check_equal(self.process.stdout.readline(), "ready\n", "the target")
+        return self
+
+    def __exit__(self, *_):
+        self.process.communicate()
+
+    def do(self, way, pages=MANY):
+        self.process.stdin.write(f"{way} {pages}\n")
+        self.process.stdin.flush()
+        check_equal(self.process.stdout.readline(), "ok\n", way)
+
+
+class Pages(Batch):
+    def __init__(self, pid):
+        super().__init__("--level", "pages", "--side", "user", "--top", "0", "-p", str(pid),
+                         delay=0.2)
+
+
+def total(tick):
+    return sum(site["live_bytes"] for site in tick["sites"])
+
+
+def row(tick, name):
+    """Resident pages of the stacks that have this function, or of the row of this kind."""
+    return sum(site["live_bytes"] for site in tick["sites"]
+               if site["kind"] == name or name in {f["symbol"] for f in site["frames"]}) // PAGE
+
+
+def rows(tick):
+    return {(site["frames"][0]["symbol"] if site["frames"] else site["kind"]):
+            site["live_bytes"] // PAGE for site in tick["sites"] if site["live_bytes"]}
+
+
+def off(tick):
+    """By how much the rows miss RSS, of it. The bar's parts are all of it, if they are known."""
+    parts = tick["accounting"]
+    if parts["file_bytes"] is not None:
+        names = ("heap_live_bytes", "slack_or_before_attach_bytes", "anon_maps_bytes",
+                 "stacks_bytes", "file_bytes", "shmem_bytes", "unexplained_bytes")
+        check_equal(sum(parts[name] for name in names), tick["rss"]["bytes"], f"parts {parts}")
+        check_equal(parts["heap_live_bytes"], 0, "blocks are not told at this level")
+    return abs(total(tick) - tick["rss"]["bytes"]) / tick["rss"]["bytes"]
+
+
+def settles(memtop, wanted, slack=8):
+    """A tick with these numbers of pages in the rows, none of them far off, and the whole right."""
+    def fits(tick):
+        return off(tick) < 0.01 and all(pages <= row(tick, name) <= pages + slack
+                                        for name, pages in wanted.items())
+    last = None
+    try:
+        last = memtop.tick_after()
+        if not fits(last):
+            last = memtop.tick_where(fits, wanted, 15)
+    except Failure as failure:
+        raise Failure(f"{wanted}: {rows(last)} of {last['rss']['bytes'] // PAGE}: "
+                      f"{str(failure)[:200]}") from None
+    return last
+
+
+def begin(memtop):
+    tick = memtop.tick()
+    check_equal(tick["level"], "pages", "the level")
+    check(off(tick) < 0.01, f"the first tick: {rows(tick)} of {tick['rss']['bytes'] // PAGE}")
+    check(row(tick, "before-attach") > 0, "pages from before the attach")
+    return row(tick, "populated")
+
+
+def fresh_pages_are_their_stacks():
+    """Written by the program, by the kernel for it (read), by a thread born after the attach."""
+    with Holder() as target, Pages(target.pid) as memtop:
+        begin(memtop)
+        target.do("touch_pages")
+        settles(memtop, {"touch_pages": MANY})
+        target.do("read_pages")
+        settles(memtop, {"touch_pages": MANY, "read_pages": MANY})
+        target.do("touch_in_thread")
+        tick = settles(memtop, {"touch_pages": 2 * MANY, "read_pages": MANY,
+                                "thread_body": MANY})
+        site = next(site for site in tick["sites"]
+                    if "read_pages" in {frame["symbol"] for frame in site["frames"]})
+        check_equal((site["kind"], site["side"], site["truncated"]), ("page-fault", "user", False),
+                    "a row")
+        names = [frame["symbol"] for frame in site["frames"]]
+        check("main" in names[names.index("read_pages"):], f"a whole stack: {names}")
+        check_equal(tick["losses"]["event_lost"], 0, "losses")
+
+
+def pages_given_back_leave_their_rows():
+    with Holder() as target, Pages(target.pid) as memtop:
+        begin(memtop)
+        target.do("touch_pages")
+        settles(memtop, {"touch_pages": MANY})
+        target.do("unmap_half", 0)
+        settles(memtop, {"touch_pages": MANY // 2})
+        target.do("forget_all", 0)
+        settles(memtop, {"touch_pages": 0})
+        target.do("grow_break")
+        settles(memtop, {"grow_break": MANY})
+        target.do("shrink_break", MANY // 2)
+        tick = settles(memtop, {"grow_break": MANY // 2})
+        site = next(site for site in tick["sites"]
+                    if "grow_break" in {frame["symbol"] for frame in site["frames"]})
+        check_equal(site["allocated_bytes"] - site["freed_bytes"], site["live_bytes"], "totals")
+        check(site["freed_blocks"] >= MANY // 2, f"freed: {site['freed_blocks']}")
+
+
+def pages_without_a_fault_have_a_row():
+    with Holder() as target, Pages(target.pid) as memtop:
+        before = begin(memtop)
+        target.do("populate_pages")
+        settles(memtop, {"populated": before + MANY, "populate_pages": 0})
+        target.do("lock_pages")
+        settles(memtop, {"populated": before + 2 * MANY, "lock_pages": 0}, 16)
+        target.do("unmap_half", 0)
+        settles(memtop, {"populated": before + 2 * MANY - MANY // 2}, 16)
+
+
+def zero_pages_count_when_they_are_written():
+    with Holder() as target, Pages(target.pid) as memtop:
+        begin(memtop)
+        target.do("look_at_pages")
+        settles(memtop, {"look_at_pages": 0})
+        target.do("write_again")
+        settles(memtop, {"look_at_pages": 0, "write_again": MANY})
+
+
+def copies_after_a_fork_stay_whose_they_were():
+    with Holder() as target, Pages(target.pid) as memtop:
+        begin(memtop)
+        target.do("touch_pages")
+        settles(memtop, {"touch_pages": MANY})
+        target.do("fork_child", 0)
+        target.do("write_again")
+        tick = settles(memtop, {"touch_pages": MANY, "write_again": 0}, 32)
+        check_equal(tick["target"]["generation"], 1, "the child is not the target")
+        target.do("end_child", 0)
+        settles(memtop, {"touch_pages": MANY, "write_again": 0}, 32)
+
+
+def files_are_read_in_around_a_fault():
+    with Holder() as target, Pages(target.pid) as memtop:
+        begin(memtop)
+        target.do("map_file")
+        settles(memtop, {"map_file": MANY}, 64)
+
+
+def huge_pages_are_one_fault():
+    pages = 4 * 512
+    with open("/sys/kernel/mm/transparent_hugepage/enabled", encoding="ascii") as file:
+        mode = file.read()
+    with Holder() as target, Pages(target.pid) as memtop:
+        begin(memtop)
+        target.do("touch_huge", pages)
+        if "[never]" in mode:
+            settles(memtop, {"touch_huge": 4})
+            return
+
+        # Where no huge page was to be had, one small one came in its place.
+        def whole(tick):
+            return off(tick) < 0.01 and 4 <= row(tick, "touch_huge") <= pages + 8
+        tick = memtop.tick_where(whole, "huge pages", 15)
+        check((row(tick, "touch_huge") - 4) % 511 <= 8, f"{rows(tick)}")
+
+
+def perception_service_adds_up():
+    """And the leak is on top, at the stack that leaks at the heap level."""
+    with Perception() as service, Pages(service.pid) as memtop:
+        begin(memtop)
+        for _ in range(15):
+            tick = memtop.tick()
+            check(off(tick) < 0.01, f"{total(tick)} of {tick['rss']['bytes']}: {rows(tick)}")
+        grown = memtop.tick_where(
+            lambda tick: (tick["rss"]["bytes"] > 1.3 * tick["sites"][0]["live_bytes"]) and
+            any(site["delta_bytes"] > 8 << 20 for site in tick["sites"]), "growth", 40)
+        check(off(grown) < 0.01, "the sum")
+        top = max(grown["sites"], key=lambda site: site["delta_bytes"])
+        names = [frame["symbol"] for frame in top["frames"]]
+        check("jpeg_decode_frame" in names, f"the leak on top: {names}; {rows(grown)}")
+        check(grown["accounting"]["explained_percent"] > 50, f"{grown['accounting']}")
+
+
+def a_short_life_ends_well():
+    """The last table stays."""
+    with Holder() as target, Pages(target.pid) as memtop:
+        begin(memtop)
+        target.do("touch_pages")
+        settles(memtop, {"touch_pages": MANY})
+        os.kill(target.pid, 9)
+        last = memtop.tick_where(lambda tick: tick["final"], "the end")
+        check_equal(last["target"]["state"], "killed", "state")
+        check(MANY <= row(last, "touch_pages") <= MANY + 8, f"the last table: {rows(last)}")
+
+
+run([fresh_pages_are_their_stacks, pages_given_back_leave_their_rows,
+     pages_without_a_fault_have_a_row, zero_pages_count_when_they_are_written,
+     copies_after_a_fork_stay_whose_they_were, files_are_read_in_around_a_fault,
+     huge_pages_are_one_fault, perception_service_adds_up, a_short_life_ends_well])

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A target that gets pages in every way there is, on command: each line on standard input is one
+ * command with a number of pages, answered with `ok`. Each way is a function of its own, whose name
+ * is looked for on the stacks. Regions are kept in the order in which they came.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PAGE	4096ul
+#define HUGE	(2ul << 20)
+#define REGIONS 256
+
+struct region {
+	char *start;
+	size_t size;
+};
+
+static struct region regions[REGIONS];
+static unsigned count;
+static pid_t child;
+
+static char *keep(void *start, size_t size)
+{
+	if (start == MAP_FAILED || count == REGIONS) {
+		perror("mmap");
+		exit(1);
+	}
+	regions[count++] = (struct region){start, size};
+	return start;
+}
+
+static char *fresh(size_t pages, int flags)
+{
+	return keep(mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0),
+		    pages * PAGE);
+}
+
+static struct region *last(void)
+{
+	if (!count)
+		exit(1);
+	return &regions[count - 1];
+}
+
+static void write_each(char *start, size_t size)
+{
+	for (size_t i = 0; i < size; i += PAGE)
+		((volatile char *)start)[i] = 1;
+}
+
+/* Not by a tail call: its frame is to be on the stack. */
+#define WAY  __attribute__((noipa)) static void
+#define STAY __asm__ volatile("" ::: "memory")
+
+WAY touch_pages(size_t pages)
+{
+	write_each(fresh(pages, 0), pages * PAGE);
+	STAY;
+}
+
+WAY read_pages(size_t pages)
+{
+	char *start = fresh(pages, 0);
+	int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || read(fd, start, pages * PAGE) != (ssize_t)(pages * PAGE))
+		exit(1);
+	close(fd);
+}
+
+WAY look_at_pages(size_t pages)
+{
+	char *start = fresh(pages, 0);
+
+	for (size_t i = 0; i < pages; i++)
+		(void)((volatile char *)start)[i * PAGE];
+	STAY;
+}
+
+WAY write_again(size_t pages)
+{
+	write_each(last()->start, pages * PAGE);
+	STAY;
+}
+
+WAY populate_pages(size_t pages)
+{
+	fresh(pages, MAP_POPULATE);
+	STAY;
+}
+
+WAY lock_pages(size_t pages)
+{
+	if (mlock(fresh(pages, 0), pages * PAGE))
+		exit(1);
+}
+
+/* Memory at a multiple of a huge page, of which one byte each is written. */
+WAY touch_huge(size_t pages)
+{
+	size_t size = pages * PAGE;
+	char *start =
+		mmap(NULL, size + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	keep(start, size + HUGE);
+	start = (char *)(((uintptr_t)start + HUGE - 1) & ~(HUGE - 1));
+	madvise(start, size, MADV_HUGEPAGE);
+	for (size_t i = 0; i < size; i += HUGE)
+		((volatile char *)start)[i] = 1;
+	STAY;
+}
+
+WAY grow_break(size_t pages)
+{
+	char *start = sbrk((intptr_t)(pages * PAGE));
+
+	write_each(start, pages * PAGE);
+	STAY;
+}
+
+WAY shrink_break(size_t pages)
+{
+	sbrk(-(intptr_t)(pages * PAGE));
+	STAY;
+}
+
+/* The first half of the last region. */
+WAY unmap_half(size_t pages)
+{
+	(void)pages;
+	munmap(last()->start, last()->size / 2);
+	last()->start += last()->size / 2;
+	last()->size /= 2;
+}
+
+WAY forget_all(size_t pages)
+{
+	(void)pages;
+	madvise(last()->start, last()->size, MADV_DONTNEED);
+	STAY;
+}
+
+WAY map_file(size_t pages)
+{
+	char path[] = "/tmp/memtop-pages-XXXXXX";
+	char page[PAGE] = {1};
+	int fd = mkstemp(path);
+	char *start;
+
+	for (size_t i = 0; i < pages; i++)
+		if (fd < 0 || write(fd, page, PAGE) != (ssize_t)PAGE)
+			exit(1);
+	unlink(path);
+	start = keep(mmap(NULL, pages * PAGE, PROT_READ, MAP_SHARED, fd, 0), pages * PAGE);
+	close(fd);
+	for (size_t i = 0; i < pages; i++)
+		(void)((volatile char *)start)[i * PAGE];
+	STAY;
+}
+
+static void *thread_body(void *argument)
+{
+	touch_pages(*(size_t *)argument);
+	return NULL;
+}
+
+WAY touch_in_thread(size_t pages)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, thread_body, &pages))
+		exit(1);
+	pthread_join(thread, NULL);
+}
+
+/* A child that lives on and writes nothing: the parent's next writes are copies. */
+WAY fork_child(size_t pages)
+{
+	(void)pages;
+	child = fork();
+	if (!child) {
+		for (;;)
+			pause();
+	}
+}
+
+WAY end_child(size_t pages)
+{
+	(void)pages;
+	kill(child, 9);
+	waitpid(child, NULL, 0);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(size_t pages);
+} ways[] = {
+	{"touch_pages", touch_pages},
+	{"read_pages", read_pages},
+	{"look_at_pages", look_at_pages},
+	{"write_again", write_again},
+	{"populate_pages", populate_pages},
+	{"lock_pages", lock_pages},
+	{"touch_huge", touch_huge},
+	{"grow_break", grow_break},
+	{"shrink_break", shrink_break},
+	{"unmap_half", unmap_half},
+	{"forget_all", forget_all},
+	{"map_file", map_file},
+	{"touch_in_thread", touch_in_thread},
+	{"fork_child", fork_child},
+	{"end_child", end_child},
+};
+
+static int run(const char *name, size_t pages)
+{
+	for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
+		if (strcmp(ways[i].name, name))
+			continue;
+		ways[i].run(pages);
+		return 0;
+	}
+	return -1;
+}
+
+int main(void)
+{
+	char line[128], name[64];
+	size_t pages;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	puts("ready");
+	while (fgets(line, sizeof(line), stdin)) {
+		if (sscanf(line, "%63s %zu", name, &pages) != 2 || run(name, pages)) {
+			fprintf(stderr, "no such command: %s", line);
+			return 1;
+		}
+		puts("ok");
+	}
+	if (child > 0)
+		kill(child, 9);
+	return 0;
+}
