@@ -21,6 +21,12 @@ struct sched_entity {
 	struct cfs_rq *cfs_rq;
 };
 
+struct mm_struct;
+
+struct vm_unmapped_area_info {
+	unsigned long length;
+};
+
 /* arm64 keeps the preemption count here, x86 in a per-CPU variable. */
 struct thread_info {
 	u64 preempt_count;
@@ -30,6 +36,7 @@ struct task_struct {
 	struct thread_info thread_info;
 	int tgid;
 	int pagefault_disabled;
+	struct mm_struct *mm;
 	struct sched_entity se;
 };
 

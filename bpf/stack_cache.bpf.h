@@ -82,7 +82,7 @@ static __always_inline int stack_read_more(struct abi_thread *thread, u64 sp, u3
 
 static __always_inline u64 entry_hash(u64 sp, u64 return_address, u32 kind)
 {
-	return (sp >> 3 ^ return_address << 20 ^ (u64)kind << 58) * HASH_MULTIPLIER;
+	return (sp >> 3 ^ return_address << 20 ^ (u64)kind << 58) * ABI_HASH_MULTIPLIER;
 }
 
 static __always_inline struct unwind_branch *branch_of(u64 hash)
@@ -111,7 +111,7 @@ static __always_inline u32 entry_index(struct abi_thread *thread,
 			if (i >= count)
 				break;
 			hash ^= checked_word(thread, branch->offsets[i], sp);
-			hash *= HASH_MULTIPLIER;
+			hash *= ABI_HASH_MULTIPLIER;
 		}
 	return hash >> 52 & (UNWIND_ENTRIES - 1);
 }

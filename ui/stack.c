@@ -104,7 +104,7 @@ static void append_site(struct resolver *resolver, const struct modules *modules
 	    append_names(resolver, modules, site, false, most, ret, size) == 0)
 		append(ret, size,
 		       site->flags & SITE_UNKNOWN ? "(sites that the table could not hold)" :
-						    stackless_name(site->kind));
+						    stackless_name(site->kind, site->side));
 }
 
 void stack_site_text(struct resolver *resolver, const struct modules *modules,

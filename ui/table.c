@@ -314,13 +314,18 @@ static void draw_count(const struct draw *draw, unsigned row, unsigned start, un
 	canvas_text_cut(draw->canvas, row, start, end - start, STYLE_TITLE, text);
 }
 
-/* Small screens have no status row: the totals' place is free where the side is not watched. */
+/*
+ * Small screens have no status row: the totals' place is free where the side is not watched, and
+ * where they are RSS, which stands above.
+ */
 static bool draw_reason(const struct draw *draw)
 {
 	const struct picture *picture = draw->picture;
+	enum side side = view_side(draw->view);
+	bool told =
+		picture->sides[side].known && !(side == SIDE_USER && picture->level == LEVEL_PAGES);
 
-	if (draw->layout.status_row != LAYOUT_NONE || !picture->level_reason[0] ||
-	    picture->sides[view_side(draw->view)].known)
+	if (draw->layout.status_row != LAYOUT_NONE || !picture->level_reason[0] || told)
 		return false;
 	canvas_text_cut(draw->canvas, draw->layout.foot_row, 0, draw->canvas->columns,
 			STYLE_WARNING, picture->level_reason);

@@ -36,6 +36,40 @@ static void collect_losses(const struct live *live, uint64_t losses[ABI_LOSS_COU
 		kernel_side_losses(live->kernel, losses);
 	if (live->pages)
 		pages_level_losses(live->pages, losses);
+	if (live->maps)
+		maps_side_losses(live->maps, losses);
+}
+
+/* Which of the mapped bytes are resident, the table of pages tells. */
+static void read_maps(struct live *live, uint64_t now_ns)
+{
+	const uint64_t *resident = maps_side_resident(live->maps, pages_level_table(live->pages));
+
+	sites_refresh(&live->sites, maps_side_ledger(live->maps), SIDE_MAPS, live->modules, NULL,
+		      now_ns);
+	for (size_t i = 0; i < live->sites.origins.count; i++) {
+		const struct site_origin *origin = &live->sites.origins.data[i];
+		struct site_sample *sample = &live->sites.samples.data[i];
+
+		if (origin->side != SIDE_MAPS || origin->slot == SITES_ENDED)
+			continue;
+		sample->resident_known = true;
+		sample->resident_bytes = resident[origin->slot];
+	}
+}
+
+/*
+ * A new site's library may be as new, and it is named for ever by what is known at its birth. Where
+ * the target's linker tells of its changes and there are none, only code that is in no module is a
+ * reason to read the maps again.
+ */
+static bool modules_may_lack(struct live *live, const struct ledger *ledger, uint64_t now_ns)
+{
+	if (ledger_site_count(ledger) <= live->sites.seen[SIDE_USER])
+		return false;
+	return !live->heap.heap || heap_wait_fd(live->heap.heap) < 0 ||
+	       heap_module_changes(live->heap.heap) != ledger->control->module_changes ||
+	       sites_meet_unknown_code(&live->sites, ledger, live->mapped, now_ns);
 }
 
 static void read_sites(struct live *live, uint64_t now_ns)
@@ -43,13 +77,13 @@ static void read_sites(struct live *live, uint64_t now_ns)
 	struct ledger *ledger = live_user_ledger(live);
 	struct sites_describe describe;
 
-	/* A new site's library may be as new: named for ever by what is known at its birth. */
-	if (ledger && !live->let_go && !live->execed &&
-	    ledger_site_count(ledger) > live->sites.seen[SIDE_USER])
+	if (ledger && !live->let_go && !live->execed && modules_may_lack(live, ledger, now_ns))
 		live_update_modules(live, now_ns);
 	modules_follow(live->modules, live->mapped);
 	if (ledger)
 		sites_refresh(&live->sites, ledger, SIDE_USER, live->modules, NULL, now_ns);
+	if (live->maps)
+		read_maps(live, now_ns);
 	if (!live->kernel)
 		return;
 	if (ledger_site_count(kernel_side_ledger(live->kernel)) > live->sites.seen[SIDE_KERNEL]) {
@@ -68,9 +102,14 @@ static void read_process(struct live *live, uint64_t now_ns)
 		memset(&live->last_memory, 0, sizeof(live->last_memory));
 	} else if (!live->execed) {
 		target_state_read(live->options.pid, &live->target);
+		if (live->maps)
+			memory_charge(live->memory, maps_side_tick(live->maps, now_ns));
 		if (live->pages)
 			memory_charge(live->memory, pages_level_tick(live->pages, now_ns));
 		memory_read(live->memory, live->level == LEVEL_HEAP, &live->last_memory);
+		/* So that the rows are of the moment that RSS is of. */
+		if (live->pages)
+			pages_level_look(live->pages, now_ns);
 	}
 }
 
@@ -103,6 +142,20 @@ static const char *shown_reason(struct live *live)
 	return *live->shown_reason ? live->shown_reason : NULL;
 }
 
+/* All that memtop has the kernel keep for it. */
+static uint64_t tables_bytes(struct live *live)
+{
+	const struct ledger *ledger = live_user_ledger(live);
+	struct unwinder_status unwind = {0};
+	uint64_t bytes = ledger ? ledger_bytes(&ledger->sizes) : 0;
+
+	if (live->kernel)
+		bytes += ledger_bytes(&kernel_side_ledger(live->kernel)->sizes);
+	if (live->options.unwinder)
+		live->options.unwinder->ops->status(live->options.unwinder, &unwind);
+	return bytes + unwind.bytes_reserved;
+}
+
 static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 {
 	struct charge_user user = {.limit_bytes = live->options.limit_bytes};
@@ -125,6 +178,7 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 		pages_level_cost(live->pages, now_ns, &ret->overhead);
 	else if (live->heap.cost)
 		cost_meter_sample(live->heap.cost, live->heap.heap, now_ns, &ret->overhead);
+	ret->overhead.tables_bytes = tables_bytes(live);
 	add_walks(live, now_ns, &ret->overhead);
 	self_meter_sample(&live->self, now_ns, &ret->overhead);
 	collect_losses(live, ret->losses);
@@ -134,6 +188,7 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 	ret->side_known[SIDE_USER] = live_user_ledger(live) != NULL;
 	if (live_user_ledger(live) && live->options.unwinder)
 		live->options.unwinder->ops->status(live->options.unwinder, &ret->unwind);
+	ret->side_known[SIDE_MAPS] = live->maps != NULL;
 	ret->side_known[SIDE_KERNEL] = live->kernel != NULL;
 	ret->modules = live->modules;
 	ret->site_count = live->sites.samples.count;
@@ -176,6 +231,9 @@ static int live_cohorts(struct source *source, size_t index, struct cohorts *ret
 		error = -ENODATA;
 	} else if (origin->side == SIDE_USER && live_user_ledger(live)) {
 		ledger_cohorts(live_user_ledger(live), origin->slot, monotonic_ns(), ret);
+		error = 0;
+	} else if (origin->side == SIDE_MAPS && live->maps) {
+		ledger_cohorts(maps_side_ledger(live->maps), origin->slot, monotonic_ns(), ret);
 		error = 0;
 	} else if (origin->side == SIDE_KERNEL && live->kernel) {
 		ledger_cohorts(kernel_side_ledger(live->kernel), origin->slot, monotonic_ns(), ret);
@@ -226,6 +284,7 @@ static void live_close(struct source *source)
 
 	live_stop_watch(live);
 	heap_level_deinit(&live->heap);
+	maps_side_close(live->maps);
 	pages_level_close(live->pages);
 	unwinder_close(live->options.unwinder);
 	kernel_side_close(live->kernel);
@@ -314,7 +373,7 @@ int live_open(const struct live_options *options, struct source **ret, char *err
 	/* The heap last: from its first event on the watch is needed. */
 	if (options->kernel)
 		live_open_kernel(live);
-	live->heap.held = options->launched > 0;
+	live->heap.launched = live->heap.held = options->launched > 0;
 	status = live_choose_level(live, error, size);
 	if (status)
 		goto failed;

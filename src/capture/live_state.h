@@ -12,6 +12,7 @@
 #include "capture/kernel.h"
 #include "capture/lifetime.h"
 #include "capture/live.h"
+#include "capture/maps_side.h"
 #include "capture/memory.h"
 #include "capture/pages_level.h"
 #include "capture/sites.h"
@@ -51,6 +52,7 @@ struct live {
 	char shown_reason[2 * REASON_SIZE + 16]; /* as of the last read */
 	struct heap_level heap;
 	struct pages_level *pages; /* NULL: not entered; never beside the heap */
+	struct maps_side *maps;	   /* NULL: not watched; beside the pages */
 	bool let_go;		   /* the probes of the heap are gone, its book is still open */
 	struct kernel_side *kernel;
 	struct self_meter self;
@@ -61,6 +63,7 @@ struct live {
 	uint64_t attached_ns;
 	bool from_start; /* the book began before the program's first instruction */
 	bool execed;	 /* another program runs: the next snapshot is this generation's last */
+	bool stopped;	 /* at that exec, before the first instruction; only our own child */
 	bool restart;	 /* that was given: the next read begins a generation */
 	bool ended;	 /* the final snapshot was given */
 };

@@ -2,7 +2,6 @@
 #include "capture/pages_level.h"
 
 #include "capture/clock.h"
-#include "capture/pages_table.h"
 #include "capture/procfs.h"
 #include "capture/residency.h"
 #include "util/alloc.h"
@@ -379,6 +378,11 @@ unsigned pages_level_walks(const struct pages_level *level)
 uint64_t pages_level_bytes(const struct pages_level *level)
 {
 	return level->table.resident << PAGES_SHIFT;
+}
+
+const struct pages_table *pages_level_table(const struct pages_level *level)
+{
+	return &level->table;
 }
 
 void pages_level_losses(const struct pages_level *level, uint64_t losses[ABI_LOSS_COUNT])

@@ -11,6 +11,7 @@
 #define MEMTOP_CAPTURE_PAGES_LEVEL_H
 
 #include "capture/pages.h"
+#include "capture/pages_table.h"
 #include "capture/procmaps.h"
 
 struct pages_level;
@@ -34,6 +35,9 @@ uint64_t pages_level_tick(struct pages_level *level, uint64_t now_ns);
 /* Whole walks so far; bytes in the rows. */
 unsigned pages_level_walks(const struct pages_level *level);
 uint64_t pages_level_bytes(const struct pages_level *level);
+
+/* The pages themselves; borrowed. */
+const struct pages_table *pages_level_table(const struct pages_level *level);
 
 void pages_level_losses(const struct pages_level *level, uint64_t losses[ABI_LOSS_COUNT]);
 

@@ -346,13 +346,15 @@ const char *kind_name(enum abi_kind kind)
 	return names[number];
 }
 
-const char *stackless_name(enum abi_kind kind)
+const char *stackless_name(enum abi_kind kind, enum side side)
 {
 	switch (kind) {
 	case ABI_KIND_POPULATED:
-		return "(populated: pages that no fault was seen for)";
+		return side == SIDE_MAPS ? "(mapped by the kernel, or unseen)" :
+					   "(populated: pages that no fault was seen for)";
 	case ABI_KIND_BEFORE_ATTACH:
-		return "(pages from before the attach)";
+		return side == SIDE_MAPS ? "(mapped before the attach)" :
+					   "(pages from before the attach)";
 	default:
 		return "(no stack)";
 	}

@@ -37,7 +37,7 @@ char *verdict_sentence(char *ret, size_t size, const struct judgment *judgment,
 		       uint64_t floor_bytes_per_s);
 const char *kind_name(enum abi_kind kind);
 /* What a site without a stack is, in words. */
-const char *stackless_name(enum abi_kind kind);
+const char *stackless_name(enum abi_kind kind, enum side side);
 const char *side_name(enum side side);
 const char *level_name(enum level level);
 int level_parse(const char *name, enum level *ret);

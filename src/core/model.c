@@ -230,6 +230,8 @@ static void site_count(struct model *model, size_t index, const struct site_samp
 
 	stats->info = sample->info;
 	stats->ended = sample->ended;
+	stats->resident_known = sample->resident_known;
+	stats->resident_bytes = sample->resident_bytes;
 	stats->totals = sample->totals;
 	stats->oldest_s = stats->kept_ratio = stats->median_life_s = NAN;
 	stats->delta_bytes = (int64_t)(bytes - track->mark_bytes);
@@ -399,16 +401,16 @@ static void top_find(struct model *model)
 	const struct site_stats *top = NULL;
 	int64_t grown = 0, rss = picture->growth.rss_bytes;
 
-	for (unsigned i = 0; i < SIDE_COUNT; i++)
-		if (picture->sides[i].delta_bytes > 0 && i != SIDE_KERNEL)
-			grown += picture->sides[i].delta_bytes;
+	/* Mapped is not resident: what of it is, is pages or blocks of the user side. */
+	if (picture->sides[SIDE_USER].delta_bytes > 0)
+		grown += picture->sides[SIDE_USER].delta_bytes;
 	grown = grown > rss ? grown : rss;
 	if (picture->sides[SIDE_KERNEL].delta_bytes > 0)
 		grown += picture->sides[SIDE_KERNEL].delta_bytes;
 	for (size_t i = 0; i < model->stats.count; i++) {
 		const struct site_stats *stats = &model->stats.data[i];
 
-		if (is_counted(stats) && stats->delta_bytes > 0 &&
+		if (is_counted(stats) && stats->info->side != SIDE_MAPS && stats->delta_bytes > 0 &&
 		    (!top || stats->delta_bytes > top->delta_bytes))
 			top = stats;
 	}
@@ -429,6 +431,8 @@ static void whole_judge(struct model *model)
 		const struct judgment *judgment = &model->stats.data[i].judgment;
 
 		if (!(judgment->rate_bytes_per_s > 0))
+			continue;
+		if (model->stats.data[i].info->side == SIDE_MAPS)
 			continue;
 		if (model->stats.data[i].info->side != SIDE_KERNEL)
 			sums.rates[judgment->verdict] += judgment->rate_bytes_per_s;

@@ -44,10 +44,12 @@ struct site_stats {
 	double rate_bytes_per_s; /* slope of live over the last 10 s, or since attach */
 	double rate_blocks_per_s;
 	double allocations_per_s;
-	double oldest_s;      /* age of the oldest live block, a lower bound; NAN = none live */
-	bool ended;	      /* as in struct site_sample */
-	double kept_ratio;    /* share of old blocks still live; NAN = no old blocks yet */
-	double median_life_s; /* NAN = not known */
+	double oldest_s; /* age of the oldest live block, a lower bound; NAN = none live */
+	bool resident_known;
+	uint64_t resident_bytes; /* as in struct site_sample */
+	bool ended;		 /* as in struct site_sample */
+	double kept_ratio;	 /* share of old blocks still live; NAN = no old blocks yet */
+	double median_life_s;	 /* NAN = not known */
 	struct judgment judgment;
 };
 

@@ -97,6 +97,7 @@ struct overhead {
 	char worst_thread_name[16];
 	double self_cpu_percent;
 	uint64_t self_rss_bytes;
+	uint64_t tables_bytes; /* of kernel memory, for live blocks, sites and stacks */
 };
 
 enum site_flag {
@@ -121,6 +122,8 @@ struct site_info {
 struct site_sample {
 	const struct site_info *info;
 	struct totals totals;
+	bool resident_known;
+	uint64_t resident_bytes; /* of a site of the maps side: how much of it is in RSS */
 	bool ended; /* its book is closed: the totals stand, and are in no sum of its side */
 };
 

@@ -54,7 +54,7 @@ void export_site_text(const struct picture *picture, struct resolver *resolver,
 		}
 	}
 	if (first)
-		append(&ret, &size, stackless_name(site->info->kind));
+		append(&ret, &size, stackless_name(site->info->kind, site->info->side));
 	append(&ret, &size, " ");
 	append(&ret, &size, verdict_token(site->judgment.verdict));
 	if (site->info->object) {

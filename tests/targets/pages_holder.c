@@ -169,6 +169,99 @@ WAY map_file(size_t pages)
 	STAY;
 }
 
+/* --- mappings, untouched */
+
+WAY map_region(size_t pages)
+{
+	fresh(pages, 0);
+	STAY;
+}
+
+WAY unmap_middle(size_t pages)
+{
+	munmap(last()->start + (last()->size - pages * PAGE) / 2 / PAGE * PAGE, pages * PAGE);
+	STAY;
+}
+
+WAY unmap_tail(size_t pages)
+{
+	munmap(last()->start + last()->size - pages * PAGE, pages * PAGE);
+	last()->size -= pages * PAGE;
+}
+
+/* Two mappings by one call: a file's between anonymous ones cannot run together with them. */
+WAY unmap_two(size_t pages)
+{
+	char *start = mmap(NULL, 3 * pages * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	mmap(start + pages * PAGE, pages * PAGE, PROT_READ | PROT_WRITE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	munmap(start, 2 * pages * PAGE);
+	keep(start + 2 * pages * PAGE, pages * PAGE);
+}
+
+WAY fail_to_unmap(size_t pages)
+{
+	if (!munmap(last()->start + 1, pages * PAGE) || !munmap(last()->start, 0))
+		exit(1);
+}
+
+static void remap(size_t old_size, size_t size, int flags)
+{
+	void *to = mremap(last()->start, old_size, size, flags);
+
+	if (to == MAP_FAILED)
+		exit(1);
+	last()->start = to;
+	last()->size = size;
+}
+
+/* With room behind it. */
+WAY remap_grow(size_t pages)
+{
+	size_t size = last()->size;
+
+	remap(size, size + pages * PAGE, MREMAP_MAYMOVE);
+}
+
+WAY remap_shrink(size_t pages)
+{
+	remap(last()->size, last()->size - pages * PAGE, 0);
+	STAY;
+}
+
+WAY remap_elsewhere(size_t pages)
+{
+	char *to = mmap(NULL, last()->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)pages;
+	if (mremap(last()->start, last()->size, last()->size, MREMAP_MAYMOVE | MREMAP_FIXED, to) ==
+	    MAP_FAILED)
+		exit(1);
+	last()->start = to;
+}
+
+WAY fail_to_remap(size_t pages)
+{
+	if (mremap(last()->start + 1, PAGE, pages * PAGE, 0) != MAP_FAILED ||
+	    mremap((void *)PAGE, PAGE, pages * PAGE, MREMAP_MAYMOVE) != MAP_FAILED)
+		exit(1);
+}
+
+/* In the middle of the last region. */
+WAY map_over(size_t pages)
+{
+	mmap(last()->start + PAGE, pages * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+	     -1, 0);
+	STAY;
+}
+
+WAY move_break(size_t pages)
+{
+	sbrk((intptr_t)(pages * PAGE));
+	STAY;
+}
+
 static void *thread_body(void *argument)
 {
 	touch_pages(*(size_t *)argument);
@@ -221,6 +314,17 @@ static const struct {
 	{"touch_in_thread", touch_in_thread},
 	{"fork_child", fork_child},
 	{"end_child", end_child},
+	{"map_region", map_region},
+	{"unmap_middle", unmap_middle},
+	{"unmap_tail", unmap_tail},
+	{"unmap_two", unmap_two},
+	{"fail_to_unmap", fail_to_unmap},
+	{"remap_grow", remap_grow},
+	{"remap_shrink", remap_shrink},
+	{"remap_elsewhere", remap_elsewhere},
+	{"fail_to_remap", fail_to_remap},
+	{"map_over", map_over},
+	{"move_break", move_break},
 };
 
 static int run(const char *name, size_t pages)

@@ -26,13 +26,13 @@ FIELDS = {
     "maps": TOTALS,
     "kernel": TOTALS,
     "overhead": ["events_per_s", "ns_per_event", "target_percent", "worst_thread_percent",
-                 "names_percent", "self_cpu_percent", "self_rss_bytes", "truncated_percent", "unwind_bytes",
+                 "names_percent", "self_cpu_percent", "self_rss_bytes", "tables_bytes", "truncated_percent", "unwind_bytes",
                  "unwind_tables_pending", "unwind_tables_refused"],
     "rest": TOTALS,
 }
 SITE = (["id", "key", "side", "kind"] + TOTALS +
         ["delta_bytes", "delta_blocks", "rate_bytes_per_s", "oldest_s", "kept_ratio", "verdict",
-         "confidence", "truncated", "frames", "object", "unmatched", "ended"])
+         "confidence", "truncated", "frames", "object", "unmatched", "resident_bytes", "ended"])
 FRAME = ["symbol", "offset", "module", "build_id", "module_offset", "file", "line", "inlined",
          "wrapper", "address", "reason"]
 
