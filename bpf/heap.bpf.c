@@ -38,14 +38,31 @@ struct {
 #include "signal.bpf.h"
 #include "stack_cache.bpf.h"
 
+#define ENTRY_KINDS 64 /* a power of two */
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
 } module_events SEC(".maps");
 
+/*
+ * The kinds of functions by the addresses of their probes: address, 8 bits of the count of changes
+ * of the mappings, and the kind, in one word, which cannot tear. It tells that a program was called
+ * for an entry, and for which, where the kernel would have to be asked for both. A return is to
+ * what follows a call: an address at which no function begins.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64[ENTRY_KINDS]);
+} entry_kinds SEC(".maps");
+
 #define THREAD_PROBES 16
 #define NO_THREAD     (~0u) /* not the target's */
 #define NO_SLOT	      (~1u) /* the target's, but the table is full */
+#define KIND_BY_PLACE 0x100
+#define ANOTHER_PLACE 1
 
 const volatile unsigned int cfg_thread_mask = 0;
 const volatile bool cfg_functions = 0;		 /* the user described functions of his own */
@@ -281,17 +298,16 @@ static __always_inline int tables_are_old(const struct abi_control *control)
  * A function that may allocate was entered. `address` is the block that it may free (realloc), or
  * where it puts the result (posix_memalign).
  */
-__noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_return)
+__noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_link)
 {
-	u32 called = kind_and_return & 0xff; /* with ABI_COOKIE_AT_RETURN */
+	u32 called = kind_and_link & 0xff; /* with ABI_COOKIE_AT_RETURN */
 	u32 kind = called & ABI_COOKIE_KIND;
-	u64 return_address = kind_and_return >> 8;
 	struct abi_control *control = control_get();
 	u32 slot = thread_slot();
 	struct abi_inflight *call;
 	struct abi_thread *thread;
+	u64 return_address, hash;
 	u32 depth, site;
-	u64 hash;
 	int old;
 
 	if (slot == NO_THREAD || !control)
@@ -306,8 +322,13 @@ __noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_re
 	thread->freed_address = 0;
 	if (!read_once(control->tracking))
 		return 0;
-	if (thread->depth && is_nested(slot, sp, return_address, called))
-		return 0;
+	return_address = stack_enter(thread, sp, kind_and_link >> 8);
+	if (thread->depth) {
+		if (is_nested(slot, sp, return_address, called))
+			return 0;
+		/* The search for signals has its own use for the window. */
+		thread->walk.fresh = 0;
+	}
 	depth = thread->depth;
 	if (depth >= ABI_MAX_INFLIGHT) {
 		give_up(address, kind, ABI_LOSS_NESTING_TOO_DEEP);
@@ -324,7 +345,7 @@ __noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_re
 	if (takes_old_block(kind))
 		take_old_block(call, kind);
 	old = tables_are_old(control);
-	site = old ? 0 : stack_cache_find(slot, return_address, sp, fp, kind);
+	site = old ? 0 : stack_cache_find(thread, return_address, sp, fp, kind);
 	if (!site) {
 		hash = stack_walk(slot, return_address, sp, fp);
 		if (old) {
@@ -362,10 +383,12 @@ static __always_inline void finish_old_block(const struct abi_inflight *call, u6
 }
 
 /*
- * A function that may allocate returns `result`; `sp` is the one it was entered with. `called` is
- * its kind, or ABI_COOKIE_AT_RETURN alone at a return instruction, which functions may share.
+ * A function that may allocate returns `result` to `place`; `sp` is the one it was entered with. It
+ * is the call in flight there if it returns to where that was called from, or else if it is of the
+ * same kind, which costs more to know: ANOTHER_PLACE asks for it. `called` is its kind,
+ * ABI_COOKIE_AT_RETURN alone at a return instruction, which functions may share, or KIND_BY_PLACE.
  */
-__noinline int call_exit(u64 sp, u64 result, u32 called)
+__noinline int call_exit(u64 sp, u64 result, u64 place, u32 called)
 {
 	u32 slot = thread_slot();
 	struct abi_inflight *call;
@@ -382,8 +405,14 @@ __noinline int call_exit(u64 sp, u64 result, u32 called)
 		return 0;
 	call = &thread->inflight[(depth - 1) & (ABI_MAX_INFLIGHT - 1)];
 	/* Not taken at its entry: nested in another call, or entered before the attach. */
-	if (call->sp != sp || (call->kind != called && !call_at_return(call)))
+	if (call->sp != sp)
 		return 0;
+	if (!call_at_return(call)) {
+		if (called == KIND_BY_PLACE && call->return_address != place)
+			return ANOTHER_PLACE;
+		if (called != KIND_BY_PLACE && call->kind != called)
+			return 0;
+	}
 	kind = call_kind(call);
 	thread->depth = depth - 1;
 	if (kind == ABI_KIND_POSIX_MEMALIGN) {
@@ -465,18 +494,6 @@ __noinline int call_free(u64 sp, u64 address, u32 function)
 	return 0;
 }
 
-#if RETURN_ADDRESS_ON_STACK
-static __always_inline u64 return_address_of(struct pt_regs *context)
-{
-	u64 address = 0;
-
-	bpf_probe_read_user(&address, sizeof(address), (void *)register_sp(context));
-	return address;
-}
-#else
-#define return_address_of(context) register_link(context)
-#endif
-
 /* The product as malloc families take it: too large to be had where it does not fit. */
 static __always_inline u64 product(u64 count, u64 size)
 {
@@ -485,6 +502,40 @@ static __always_inline u64 product(u64 count, u64 size)
 	/* Keeps clang from making it a 128-bit multiplication, which BPF does not have. */
 	asm volatile("" : "+r"(most));
 	return size > most ? ~0ull : count * size;
+}
+
+static __always_inline u64 *entry_word(u64 ip)
+{
+	u32 zero = 0;
+	u64 *words = bpf_map_lookup_elem(&entry_kinds, &zero);
+
+	return words ? &words[ip * ABI_HASH_MULTIPLIER >> 58 & (ENTRY_KINDS - 1)] : 0;
+}
+
+/* What a word says of an address, less the kind. */
+static __always_inline u64 entry_tag(u64 ip)
+{
+	struct abi_counters *c = counters_get();
+
+	return ip << 16 | (c ? read_once(c->module_changes) & 0xff : 0) << 8;
+}
+
+/* The kind of the function whose probe is at `ip`; 0 if that is not known. */
+static __always_inline u32 entry_kind(u64 ip)
+{
+	u64 *word = entry_word(ip);
+	u64 kind = word ? read_once(*word) ^ entry_tag(ip) : 0;
+
+	return kind <= 0xff && !(ip >> 48) ? kind : 0;
+}
+
+/* A cookie that says more than the kind is asked for each time. */
+static __always_inline void entry_learn(u64 ip, u64 cookie)
+{
+	u64 *word = entry_word(ip);
+
+	if (word && cookie <= 0xff && !(ip >> 48))
+		write_once(*word, entry_tag(ip) | cookie);
 }
 
 /* An argument by its number; 0 where it is none. */
@@ -521,7 +572,7 @@ static __noinline int enter_shaped(struct pt_regs *context, u64 cookie)
 	if (has_argument(cookie, ABI_COOKIE_COUNT_SHIFT))
 		size = product(argument(context, cookie >> ABI_COOKIE_COUNT_SHIFT), size);
 	return call_enter(register_sp(context), register_frame(context), size, address,
-			  return_address_of(context) << 8 | (cookie & 0xff));
+			  return_link(context) << 8 | (cookie & 0xff));
 }
 
 /* Takes the arguments apart as the function that was entered takes them. */
@@ -559,12 +610,17 @@ static __always_inline int enter(struct pt_regs *context, u64 cookie)
 		break;
 	}
 	return call_enter(register_sp(context), register_frame(context), size, address,
-			  return_address_of(context) << 8 | kind);
+			  return_link(context) << 8 | kind);
 }
 
-static __always_inline int leave(struct pt_regs *context, u32 kind)
+/* A function returns. Mostly where it returns to tells that it is the call that is expected. */
+static __always_inline int leave(struct pt_regs *context)
 {
-	return call_exit(register_sp_at_entry(context), register_result(context), kind);
+	u64 sp = register_sp_at_entry(context), result = register_result(context);
+
+	if (call_exit(sp, result, register_ip(context), KIND_BY_PLACE) == ANOTHER_PLACE)
+		call_exit(sp, result, 0, bpf_get_attach_cookie(context) & 0xff);
+	return 0;
 }
 
 SEC("uprobe") int allocate_enter(struct pt_regs *context)
@@ -574,14 +630,20 @@ SEC("uprobe") int allocate_enter(struct pt_regs *context)
 
 SEC("uretprobe") int allocate_exit(struct pt_regs *context)
 {
-	return leave(context, bpf_get_attach_cookie(context) & 0xff);
+	return leave(context);
 }
 
 SEC("uprobe") int allocate_session(struct pt_regs *context)
 {
-	u64 cookie = bpf_get_attach_cookie(context);
+	u64 cookie = entry_kind(register_ip(context));
 
-	return bpf_session_is_return() ? leave(context, cookie & 0xff) : enter(context, cookie);
+	if (!cookie) {
+		if (bpf_session_is_return())
+			return leave(context);
+		cookie = bpf_get_attach_cookie(context);
+		entry_learn(register_ip(context), cookie);
+	}
+	return enter(context, cookie);
 }
 
 /* At a return instruction, or a last jump, of a function that allocate_enter has seen. */
@@ -591,7 +653,7 @@ SEC("uprobe") int allocate_leave(struct pt_regs *context)
 	u64 result = cookie & ABI_COOKIE_FIRST_ARGUMENT ? register_argument0(context) :
 							  register_result(context);
 
-	return call_exit(register_sp(context), result, ABI_COOKIE_AT_RETURN);
+	return call_exit(register_sp(context), result, 0, ABI_COOKIE_AT_RETURN);
 }
 
 SEC("uprobe") int free_enter(struct pt_regs *context)

@@ -4,9 +4,11 @@
  *
  * Live blocks are in an open-addressing table of one-cache-line buckets. A block lives in its home
  * bucket or one of the next LEDGER_PROBES - 1 (where these are full: overflow.bpf.h); a slot is
- * taken by compare-and-swap of its key and given back by clearing it, so there are no tombstones,
- * and a search that does not find looks at all LEDGER_PROBES buckets. Keys are exact addresses
- * (shifted by 3: blocks of jemalloc and tcmalloc are 8 bytes apart).
+ * taken by compare-and-swap of its key and given back by clearing it, so there are no tombstones.
+ * How many blocks stray from a home is counted there, before a block is and after it was in the
+ * table: the count is never too low, and where it is 0, which is nearly everywhere, a look at the
+ * home bucket alone tells that a block is not there. Keys are exact addresses (shifted by 3: blocks
+ * of jemalloc and tcmalloc are 8 bytes apart).
  *
  * A site is found by the hash of its stack and then compared frame by frame, so two stacks that
  * hash alike are still two sites.
@@ -39,6 +41,7 @@ const volatile unsigned int cfg_site_mask = 0;
 	} name SEC(".maps")
 
 LEDGER_ARRAY(live_blocks, struct abi_bucket);
+LEDGER_ARRAY(strays, struct abi_strays);
 LEDGER_ARRAY(sites, struct abi_site);
 LEDGER_ARRAY(site_order, u64); /* slots of sites in the order they were made; 0 = not yet written */
 LEDGER_ARRAY(site_totals, struct abi_totals);
@@ -197,27 +200,67 @@ static __always_inline void count_unknown_free(u64 address)
 	__sync_fetch_and_add(&c->before_attach_frees, 1);
 }
 
+/* How many blocks live elsewhere whose home is bucket `home`. */
+static __always_inline u32 *strays_of(u32 home)
+{
+	u32 index = home / ABI_STRAYS;
+	struct abi_strays *strays_here = bpf_map_lookup_elem(&strays, &index);
+
+	return strays_here ? &strays_here->counts[home & (ABI_STRAYS - 1)] : 0;
+}
+
+/* Of two frees of one block at once, one takes it. */
+static __always_inline u64 block_take(struct abi_block *block, u64 key)
+{
+	u64 value = read_once(block->value);
+
+	return __sync_val_compare_and_swap(&block->key, key, 0) == key ? value : 0;
+}
+
+/* Takes a block out that is not in its home bucket. */
+__noinline u64 live_remove_stray(u64 key, u32 home)
+{
+	u32 *count = strays_of(home);
+	u32 place = block_search(key, home);
+	struct abi_block *block;
+	u64 value;
+
+	if (!count)
+		return 0;
+	if (place < LEDGER_PLACES) {
+		block = block_at(home, place);
+		value = block ? block_take(block, key) : 0;
+	} else {
+		value = overflow_possible(home) ? overflow_remove(key, home) : 0;
+	}
+	if (value && place >= ABI_BLOCKS_PER_BUCKET)
+		__sync_fetch_and_add(count, -1);
+	return value;
+}
+
 /* Takes a block out of the table; returns its value, 0 if it is not there. */
-__noinline u64 live_remove(u64 address)
+static __always_inline u64 live_remove(u64 address)
 {
 	struct abi_control *control = control_get();
-	struct abi_block *block;
-	u32 home, place;
-	u64 key, value;
+	struct abi_bucket *bucket;
+	u32 home, *count;
+	u64 key;
 
 	if (!control || address >> ABI_ADDRESS_BITS)
 		return 0;
 	key = block_key(control, address);
-	home = block_home(key);
-	place = block_search(key, home);
-	if (place >= LEDGER_PLACES)
-		return overflow_possible(home) ? overflow_remove(key, home) : 0;
-	block = block_at(home, place);
-	if (!block)
+	home = block_home(key) & cfg_bucket_mask;
+	bucket = bpf_map_lookup_elem(&live_blocks, &home);
+	if (!bucket)
 		return 0;
-	value = read_once(block->value);
-	/* Of two frees of one block at once, one takes it. */
-	return __sync_val_compare_and_swap(&block->key, key, 0) == key ? value : 0;
+#pragma unroll
+	for (u32 i = 0; i < ABI_BLOCKS_PER_BUCKET; i++)
+		if (read_once(bucket->blocks[i].key) == key)
+			return block_take(&bucket->blocks[i], key);
+	count = strays_of(home);
+	if (!count || !read_once(*count))
+		return 0;
+	return live_remove_stray(key, home);
 }
 
 /*
@@ -227,8 +270,8 @@ __noinline u64 live_remove(u64 address)
 __noinline int live_insert(u64 address, u64 value)
 {
 	struct abi_control *control = control_get();
+	u32 home, *count;
 	u64 key, old;
-	u32 home;
 
 	if (!control)
 		return -1;
@@ -238,8 +281,12 @@ __noinline int live_insert(u64 address, u64 value)
 	}
 	key = block_key(control, address);
 	home = block_home(key);
+	count = strays_of(home & cfg_bucket_mask);
+	if (!count)
+		return -1;
 	old = overflow_possible(home) ? overflow_remove(key, home) : 0;
 	if (old) {
+		__sync_fetch_and_add(count, -1);
 		book_free(old);
 		loss_count(ABI_LOSS_FREE_MISSED);
 	}
@@ -247,6 +294,7 @@ __noinline int live_insert(u64 address, u64 value)
 	for (u32 attempt = 0; attempt < 8; attempt++) {
 		u32 place = live_search(key, home);
 		struct abi_block *block;
+		u32 strays_off = (place & (LEDGER_PLACES - 1)) >= ABI_BLOCKS_PER_BUCKET;
 
 		if (place == LEDGER_NONE)
 			break;
@@ -260,15 +308,51 @@ __noinline int live_insert(u64 address, u64 value)
 			loss_count(ABI_LOSS_FREE_MISSED);
 			return 0;
 		}
+		if (strays_off)
+			__sync_fetch_and_add(count, 1);
 		if (!__sync_val_compare_and_swap(&block->key, 0, key)) {
 			write_once(block->value, value);
 			return 0;
 		}
+		if (strays_off)
+			__sync_fetch_and_add(count, -1);
 	}
+	__sync_fetch_and_add(count, 1);
 	if (!overflow_insert(key, home, value))
 		return 0;
+	__sync_fetch_and_add(count, -1);
 	lost_add(key, ABI_LOSS_LIVE_TABLE_FULL);
 	return -1;
+}
+
+/*
+ * The same for nearly all blocks: new, with a place in their home bucket. Nonzero if the block is
+ * none of these, and nothing was done.
+ */
+static __always_inline int live_insert_home(const struct abi_control *control, u64 address,
+					    u64 value)
+{
+	u64 key = block_key(control, address);
+	u32 home = block_home(key) & cfg_bucket_mask;
+	struct abi_bucket *bucket = bpf_map_lookup_elem(&live_blocks, &home);
+	u32 *count = strays_of(home);
+	struct abi_block *hole = 0;
+
+	if (address >> ABI_ADDRESS_BITS || !bucket || !count || read_once(*count))
+		return -1;
+#pragma unroll
+	for (u32 i = 0; i < ABI_BLOCKS_PER_BUCKET; i++) {
+		u64 seen = read_once(bucket->blocks[i].key);
+
+		if (seen == key)
+			return -1;
+		if (!seen)
+			hole = &bucket->blocks[i];
+	}
+	if (!hole || __sync_val_compare_and_swap(&hole->key, 0, key))
+		return -1;
+	write_once(hole->value, value);
+	return 0;
 }
 
 /* The block at `address` is freed. */
@@ -286,6 +370,7 @@ static __always_inline void book_free_at(u64 address)
 static __always_inline int book_allocation(u64 address, u64 size, u32 site)
 {
 	struct abi_control *control = control_get();
+	u64 value;
 	u32 cohort;
 
 	if (!control)
@@ -295,8 +380,8 @@ static __always_inline int book_allocation(u64 address, u64 size, u32 site)
 		return -1;
 	}
 	cohort = read_once(control->cohort_now) & (ABI_COHORTS - 1);
-	if (live_insert(address,
-			size << ABI_VALUE_SIZE_SHIFT | (u64)site << ABI_VALUE_SITE_SHIFT | cohort))
+	value = size << ABI_VALUE_SIZE_SHIFT | (u64)site << ABI_VALUE_SITE_SHIFT | cohort;
+	if (live_insert_home(control, address, value) && live_insert(address, value))
 		return -1;
 	book(site, cohort, size, 0);
 	return 0;

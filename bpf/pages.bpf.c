@@ -61,7 +61,8 @@ static __always_inline u32 fault_site(u32 cpu, struct abi_thread *thread, struct
 #if !RETURN_ADDRESS_ON_STACK
 	link = register_link(regs);
 #endif
-	site = stack_cache_find(cpu, pc + 1, sp, fp, ABI_KIND_PAGE_FAULT);
+	thread->walk.fresh = 0;
+	site = stack_cache_find(thread, pc + 1, sp, fp, ABI_KIND_PAGE_FAULT);
 	if (site)
 		return site;
 	hash = stack_walk_at(cpu, pc, ENTRY_CFA(sp), fp, link);

@@ -35,6 +35,7 @@ struct pt_regs;
 #define register_sp(context)	    register_load(context, 152)
 /* A call pushes its return address, a return pops it. */
 #define RETURN_ADDRESS_ON_STACK 1
+#define return_link(context)	0ull
 #elif defined(__TARGET_ARCH_arm64)
 #define register_argument0(context) register_load(context, 0)
 #define register_argument1(context) register_load(context, 8)
@@ -48,6 +49,7 @@ struct pt_regs;
 #define register_sp(context)	    register_load(context, 248)
 #define register_ip(context)	    register_load(context, 256)
 #define RETURN_ADDRESS_ON_STACK	    0
+#define return_link(context)	    register_link(context)
 #else
 #error "memtop knows the registers of x86-64 and arm64"
 #endif

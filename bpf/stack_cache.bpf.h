@@ -19,25 +19,134 @@
  * A stack is entered only if each of its rules is of that form (no signal frame, nothing by guess,
  * no return probe's trampoline on it), it is complete, and all its words lie in one window.
  *
+ * Which entry a stack has is chosen by where the function is entered, and by the words that are
+ * known to tell stacks apart that enter it there (struct unwind_branch). That is a hint: it makes
+ * hits likely and says nothing of what a hit is.
+ *
  * Entries are shared: a writer makes `version` odd, and a reader believes what it saw only if
  * `version` was even and is the same after. The window is the thread's own.
  */
 #ifndef MEMTOP_STACK_CACHE_BPF_H
 #define MEMTOP_STACK_CACHE_BPF_H
 
+#include "registers.bpf.h"
 #include "unwind.bpf.h"
 
 UNWIND_ARRAY(unwind_entries, struct unwind_entry, UNWIND_ENTRIES);
+UNWIND_ARRAY(unwind_branches, struct unwind_branch, UNWIND_BRANCHES);
 
 /* In abi_walk.flags: what entry_record_frame() still knows. */
 #define RECORD_FP_CHECKED 1u /* of the present value of the frame pointer */
 #define RECORD_FP_ENTRY	  2u /* it is the one at the function's entry */
 
-static __always_inline u32 entry_index(u64 sp, u64 return_address, u32 kind)
-{
-	u64 hash = (sp >> 3 ^ return_address << 20 ^ (u64)kind << 58) * ABI_HASH_MULTIPLIER;
+#define ENTRY_DIFFERS 0x10000u
 
+/*
+ * A function is entered at `sp`, with `link` in the link register if there is one; returns its
+ * return address, 0 if it cannot be read. Where that is on the stack, as many words as the last
+ * stack that was known again there took are read with it: it is calls of the kernel that cost. What
+ * the window has is for stack_cache_find(), if nothing else uses the window before.
+ */
+static __always_inline u64 stack_enter(struct abi_thread *thread, u64 sp, u64 link)
+{
+	u16 *span = &thread->spans[sp >> 3 & (ABI_SPANS - 1)];
+	u32 words = read_once(*span) & (ABI_WINDOW_WORDS - 1);
+
+	thread->walk.fresh = 0;
+	if (!RETURN_ADDRESS_ON_STACK)
+		return link;
+	if (words) {
+		if (!bpf_probe_read_user(thread->window, words * 8, (void *)sp)) {
+			thread->walk.fresh = words;
+			return thread->window[0];
+		}
+		/* The stack is not as deep as another was. */
+		*span = 0;
+	}
+	if (bpf_probe_read_user(thread->window, 8, (void *)sp))
+		return 0;
+	return thread->window[0];
+}
+
+/* The window has `words` words from `sp` on, as they are now; nonzero if it cannot. */
+static __always_inline int stack_read_more(struct abi_thread *thread, u64 sp, u32 words)
+{
+	if (thread->walk.fresh >= words)
+		return 0;
+	if (words > ABI_WINDOW_WORDS || bpf_probe_read_user(thread->window, words * 8, (void *)sp))
+		return -1;
+	thread->walk.fresh = words;
+	thread->spans[sp >> 3 & (ABI_SPANS - 1)] = words;
+	return 0;
+}
+
+static __always_inline u64 entry_hash(u64 sp, u64 return_address, u32 kind)
+{
+	return (sp >> 3 ^ return_address << 20 ^ (u64)kind << 58) * ABI_HASH_MULTIPLIER;
+}
+
+static __always_inline struct unwind_branch *branch_of(u64 hash)
+{
+	u32 index = hash >> 54 & (UNWIND_BRANCHES - 1);
+
+	return bpf_map_lookup_elem(&unwind_branches, &index);
+}
+
+/* The word that is to be compared at `offset`. */
+static __always_inline u64 checked_word(const struct abi_thread *thread, u32 offset, u64 sp)
+{
+	u64 word = thread->window[offset & (ABI_WINDOW_WORDS - 1)];
+
+	return offset & UNWIND_CHECK_RELATIVE ? word - sp : word;
+}
+
+/* The entry for the stack in the window. Any would do: this one may be that very stack's. */
+static __always_inline u32 entry_index(struct abi_thread *thread,
+				       const struct unwind_branch *branch, u64 sp, u64 hash)
+{
+	u32 count = read_once(branch->count);
+
+	if (count && !stack_read_more(thread, sp, read_once(branch->span)))
+		for (u32 i = 0; i < UNWIND_BRANCH_WORDS; i++) {
+			if (i >= count)
+				break;
+			hash ^= checked_word(thread, branch->offsets[i], sp);
+			hash *= ABI_HASH_MULTIPLIER;
+		}
 	return hash >> 52 & (UNWIND_ENTRIES - 1);
+}
+
+/*
+ * The word at `offset` tells two stacks apart. Two CPUs at once may take one place, or note a word
+ * twice: that chooses worse, or not as fast.
+ */
+static __always_inline void branch_note(struct unwind_branch *branch, u32 offset)
+{
+	u32 span = (offset & (ABI_WINDOW_WORDS - 1)) + 1;
+	u32 count = read_once(branch->count);
+
+	if (count >= UNWIND_BRANCH_WORDS)
+		return;
+	for (u32 i = 0; i < UNWIND_BRANCH_WORDS; i++)
+		if (i < count && branch->offsets[i] == offset)
+			return;
+	if (branch->span < span)
+		branch->span = span;
+	write_once(branch->offsets[count], offset);
+	write_once(branch->count, count + 1);
+}
+
+/*
+ * What tells some stacks apart may be a variable in others, which then are never found again: where
+ * that outweighs, it begins anew.
+ */
+static __always_inline void branch_missed(struct unwind_branch *branch)
+{
+	if (++branch->misses < UNWIND_BRANCH_PATIENCE)
+		return;
+	branch->misses = 0;
+	branch->span = 0;
+	write_once(branch->count, 0);
 }
 
 static __always_inline u64 tables_generation(void)
@@ -48,59 +157,69 @@ static __always_inline u64 tables_generation(void)
 	return state ? read_once(state->generation) : 0;
 }
 
-/* Compares the words of an entry with the thread's window. */
-static __always_inline int entry_matches(const struct unwind_entry *entry,
+/*
+ * Compares the words of an entry with the thread's window: 0 if all are equal, else ENTRY_DIFFERS
+ * and the offset of the first that is not.
+ */
+static __always_inline u32 entry_differs(const struct unwind_entry *entry,
 					 const struct abi_thread *thread, u64 sp)
 {
 	u32 count = entry->count;
 
 	for (u32 i = 0; i < UNWIND_ENTRY_CHECKS; i++) {
 		u32 offset;
-		u64 word;
 
 		if (i >= count)
-			return 1;
-		offset = entry->offsets[i];
-		word = thread->window[offset & (ABI_WINDOW_WORDS - 1)];
-		if (offset & UNWIND_CHECK_RELATIVE)
-			word -= sp;
-		if (word != entry->values[i])
 			return 0;
+		offset = entry->offsets[i];
+		if (checked_word(thread, offset, sp) != entry->values[i])
+			return ENTRY_DIFFERS | offset;
 	}
-	return count == UNWIND_ENTRY_CHECKS;
+	return count == UNWIND_ENTRY_CHECKS ? 0 : ENTRY_DIFFERS;
 }
 
 /*
- * The site at which this very stack was booked before, 0 if that is not known. Thread `index`
+ * The site at which this very stack was booked before, 0 if that is not known. The thread
  * enters a function with this return address, stack and frame pointer; `kind` is what the site is
- * of.
+ * of. After stack_enter(), or with walk.fresh = 0: nothing is in the window yet.
  */
-__noinline u32 stack_cache_find(u32 index, u64 return_address, u64 sp, u64 fp, u32 kind)
+static __always_inline u32 stack_cache_find(struct abi_thread *thread, u64 return_address, u64 sp,
+					    u64 fp, u32 kind)
 {
-	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &index);
-	u32 slot = entry_index(sp, return_address, kind);
-	struct unwind_entry *entry = bpf_map_lookup_elem(&unwind_entries, &slot);
-	u32 version, bytes, site;
+	u64 hash = entry_hash(sp, return_address, kind);
+	struct unwind_branch *branch = branch_of(hash);
+	u32 version, site, slot, differs;
+	struct unwind_entry *entry;
 
-	if (!thread || !entry)
+	if (!branch)
+		return 0;
+	slot = entry_index(thread, branch, sp, hash);
+	thread->entry = slot;
+	entry = bpf_map_lookup_elem(&unwind_entries, &slot);
+	if (!entry)
 		return 0;
 	version = read_once(entry->version);
 	if (version & 1 || entry->return_address != return_address || entry->kind != kind ||
 	    entry->generation != tables_generation() ||
 	    (entry->flags & UNWIND_ENTRY_USES_FP && fp - sp != entry->fp))
 		goto miss;
-	bytes = entry->span * 8;
-	if (bytes > ABI_WINDOW_WORDS * 8 ||
-	    bpf_probe_read_user(thread->window, bytes, (void *)ENTRY_CFA(sp)))
+	if (stack_read_more(thread, sp, entry->span))
 		goto miss;
 	site = entry->site;
-	if (!entry_matches(entry, thread, sp))
-		goto miss;
-	if (entry->misses)
-		entry->misses = 0;
-	return read_once(entry->version) == version ? site : 0;
+	differs = entry_differs(entry, thread, sp);
+	if (read_once(entry->version) != version)
+		return 0;
+	if (!differs) {
+		if (entry->misses)
+			entry->misses = 0;
+		if (branch->misses)
+			branch->misses--;
+		return site;
+	}
+	branch_note(branch, differs & 0xffff);
 miss:
 	entry->misses++;
+	branch_missed(branch);
 	return 0;
 }
 
@@ -108,7 +227,7 @@ miss:
 static __always_inline int entry_check(struct unwind_entry *entry, struct abi_thread *thread,
 				       u64 address, u64 sp, u32 relative, u64 *ret_value)
 {
-	u64 word = (address - ENTRY_CFA(sp)) >> 3;
+	u64 word = (address - sp) >> 3;
 	u32 count = entry->count;
 	u64 value;
 
@@ -144,7 +263,7 @@ static __always_inline int entry_check_fp(struct unwind_entry *entry, struct abi
 /* Notes where the callee kept the frame pointer (in walk.link), and its value. */
 static __always_inline int entry_note_fp(struct abi_thread *thread, u64 address, u64 sp)
 {
-	u64 word = (address - ENTRY_CFA(sp)) >> 3;
+	u64 word = (address - sp) >> 3;
 
 	if (address & 7 || word >= thread->walk.words)
 		return -1;
@@ -214,8 +333,8 @@ static __always_inline int window_load_all(struct abi_thread *thread, u64 addres
 }
 
 /*
- * The stack that stack_walk() has just given for thread `index`, with the same arguments, is the
- * one of `site`: for stack_cache_find() from now on, if it can be.
+ * The stack that stack_walk() has just given for thread `index`, after stack_cache_find() did not
+ * know it, is the one of `site`: to be found from now on, if it can be.
  */
 __noinline int stack_cache_add(u32 index, u64 sp, u64 fp, u32 kind, u32 site)
 {
@@ -230,7 +349,7 @@ __noinline int stack_cache_add(u32 index, u64 sp, u64 fp, u32 kind, u32 site)
 	count = thread->frame_count;
 	if (count > UNWIND_ENTRY_FRAMES)
 		return 0;
-	slot = entry_index(sp, thread->frames[0], kind);
+	slot = thread->entry & (UNWIND_ENTRIES - 1);
 	entry = bpf_map_lookup_elem(&unwind_entries, &slot);
 	if (!entry)
 		return 0;
@@ -240,7 +359,7 @@ __noinline int stack_cache_add(u32 index, u64 sp, u64 fp, u32 kind, u32 site)
 	    (entry->generation == generation && entry->misses < UNWIND_ENTRY_PATIENCE) ||
 	    __sync_val_compare_and_swap(&entry->version, version, version + 1) != version)
 		return 0;
-	result = window_load_all(thread, ENTRY_CFA(sp));
+	result = window_load_all(thread, sp);
 	thread->walk.cfa = ENTRY_CFA(sp);
 	thread->walk.fp = fp;
 	thread->walk.link = 0;

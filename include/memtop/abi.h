@@ -32,6 +32,7 @@ enum abi_limit {
 	ABI_MAX_NESTED = 64,	 /* probed calls that are parts of one probed call */
 	ABI_WINDOW_WORDS = 1024, /* stack words read at once */
 	ABI_BLOCKS_PER_BUCKET = 4,
+	ABI_SPANS = 256, /* hints how much of the stack will be wanted */
 };
 
 /* What called for the memory. */
@@ -147,6 +148,12 @@ struct abi_bucket {
 	struct abi_block blocks[ABI_BLOCKS_PER_BUCKET];
 };
 
+/* Of each of so many buckets next to each other: blocks whose home it is that live elsewhere. */
+#define ABI_STRAYS 16
+struct abi_strays {
+	__mt_u32 counts[ABI_STRAYS];
+};
+
 #define ABI_ADDRESS_BITS 52
 /*
  * Added to the address of a block from a function that the user described: a pool may give out the
@@ -200,7 +207,7 @@ struct abi_walk {
 	__mt_u64 hash;	      /* of the frames so far */
 	__mt_u64 generation;  /* of the tables, when the walk began */
 	__mt_u32 flags;
-	__mt_u32 reserved;
+	__mt_u32 fresh; /* words at the stack pointer that were read into the window at the entry */
 };
 
 /*
@@ -219,6 +226,9 @@ struct abi_thread {
 	struct abi_walk walk;
 	__mt_u64 freed_address; /* what was freed last, unless something was allocated since */
 	__mt_u64 freed_sp;	/* the stack pointer of that call */
+	__mt_u32 entry;		/* of the cache of stacks, where the present one would be */
+	__mt_u32 reserved;
+	__mt_u16 spans[ABI_SPANS]; /* words that a stack pointer's stack took last */
 };
 
 /*
@@ -257,6 +267,7 @@ struct abi_counters {
 _Static_assert(sizeof(struct abi_totals) == 32, "abi");
 _Static_assert(sizeof(struct abi_block) == 16, "abi");
 _Static_assert(sizeof(struct abi_bucket) == 64, "one cache line");
+_Static_assert(sizeof(struct abi_strays) == 64, "one cache line");
 _Static_assert(sizeof(struct abi_cohorts) == 32 * ABI_COHORT_ROWS, "abi");
 _Static_assert(sizeof(struct abi_site) == 24 + 8 * ABI_MAX_FRAMES, "abi");
 _Static_assert(sizeof(struct abi_inflight) == 48, "abi");

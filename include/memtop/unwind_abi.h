@@ -153,6 +153,9 @@ enum unwind_entry_limit {
 	UNWIND_ENTRY_CHECKS = 96,
 	UNWIND_ENTRY_FRAMES = 64,
 	UNWIND_ENTRY_PATIENCE = 16, /* misses in a row before an entry gives way */
+	UNWIND_BRANCHES = 1024,	    /* a power of two */
+	UNWIND_BRANCH_WORDS = 12,
+	UNWIND_BRANCH_PATIENCE = 16384, /* misses more than hits before one is learnt anew */
 };
 
 /* In unwind_entry.offsets: the value is compared less the stack pointer. */
@@ -164,7 +167,7 @@ enum unwind_entry_flag {
 
 /*
  * A stack that was walked before: each word that the rules read, and what it was. Words are counted
- * from the stack pointer after the function returned. `version` is odd while it is written.
+ * from the stack pointer at the entry of the function. `version` is odd while it is written.
  */
 struct unwind_entry {
 	__mt_u32 version;
@@ -181,6 +184,19 @@ struct unwind_entry {
 	__mt_u64 values[UNWIND_ENTRY_CHECKS];
 };
 
+/*
+ * Which words tell stacks apart that enter the same function at the same place: those in which one
+ * of them once differed from the entry that was looked at, as in unwind_entry.offsets. They choose
+ * the entry.
+ */
+struct unwind_branch {
+	__mt_u32 count;
+	__mt_u16 offsets[UNWIND_BRANCH_WORDS];
+	__mt_u16 span;	 /* words to read for all */
+	__mt_u16 misses; /* less the hits, not below 0 */
+};
+
+_Static_assert(sizeof(struct unwind_branch) == 32, "abi");
 _Static_assert(sizeof(struct unwind_entry) == 48 + 10 * UNWIND_ENTRY_CHECKS, "abi");
 _Static_assert(sizeof(struct unwind_row) == 8, "abi");
 _Static_assert(sizeof(struct unwind_block) == 8, "abi");

@@ -229,6 +229,8 @@ static void clear(struct kernel_book *book)
 	memset(ledger->buckets, 0, sizes->buckets * sizeof(*ledger->buckets));
 	memset(ledger->overflows, 0, sizes->buckets * sizeof(*ledger->overflows));
 	memset(book->homes, 0, sizes->buckets * sizeof(*book->homes));
+	memset(ledger->strays, 0,
+	       (sizes->buckets + ABI_STRAYS - 1) / ABI_STRAYS * sizeof(*ledger->strays));
 	memset(ledger->sites, 0, sizes->sites * sizeof(*ledger->sites));
 	memset(ledger->order, 0, sizes->sites * sizeof(*ledger->order));
 	memset(ledger->totals, 0, sizes->sites * sizeof(*ledger->totals));

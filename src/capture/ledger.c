@@ -19,6 +19,7 @@ struct ledger_map {
 	size_t element_size;
 	size_t sizes_offset;
 	size_t field_offset;
+	unsigned shared; /* so many of them share an element; 0 = one */
 	bool single;
 	bool optional; /* not mappable: per CPU */
 };
@@ -32,6 +33,11 @@ struct ledger_map {
 
 static const struct ledger_map maps[] = {
 	MAP("live_blocks", struct abi_bucket, buckets, buckets),
+	{.name = "strays",
+	 .element_size = sizeof(struct abi_strays),
+	 .sizes_offset = offsetof(struct ledger_sizes, buckets),
+	 .field_offset = offsetof(struct ledger, strays),
+	 .shared = ABI_STRAYS},
 	MAP("sites", struct abi_site, sites, sites),
 	MAP("site_order", uint64_t, sites, order),
 	MAP("site_totals", struct abi_totals, sites, totals),
@@ -57,7 +63,10 @@ static const struct ledger_map maps[] = {
 
 static unsigned map_elements(const struct ledger_map *map, const struct ledger_sizes *sizes)
 {
-	return map->single ? 1 : *(const unsigned *)((const char *)sizes + map->sizes_offset);
+	unsigned count =
+		map->single ? 1 : *(const unsigned *)((const char *)sizes + map->sizes_offset);
+
+	return map->shared ? (count + map->shared - 1) / map->shared : count;
 }
 
 static size_t map_bytes(const struct ledger_map *map, const struct ledger_sizes *sizes)

@@ -23,6 +23,7 @@ struct ledger_sizes {
 struct ledger {
 	struct ledger_sizes sizes;
 	struct abi_bucket *buckets;
+	struct abi_strays *strays;
 	struct abi_site *sites;
 	uint64_t *order;
 	struct abi_totals *totals;

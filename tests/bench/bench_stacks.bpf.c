@@ -38,13 +38,17 @@ SEC("uprobe") int walk(struct pt_regs *context)
 	return 0;
 }
 
-/* As the heap does: the return address is read for the call in flight anyway. */
+/* As the heap does. */
 SEC("uprobe") int verified(struct pt_regs *context)
 {
-	u64 return_address = return_address_of(context);
-	u64 sp = register_sp(context), fp = register_frame(context);
+	u64 sp = register_sp(context), fp = register_frame(context), return_address;
+	u32 zero = 0;
+	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &zero);
 
-	if (stack_cache_find(0, return_address, sp, fp, 1))
+	if (!thread)
+		return 0;
+	return_address = stack_enter(thread, sp, return_link(context));
+	if (stack_cache_find(thread, return_address, sp, fp, 1))
 		return 0;
 	stack_walk(0, return_address, sp, fp);
 	stack_cache_add(0, sp, fp, 1, 1);

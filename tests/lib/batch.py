@@ -51,11 +51,11 @@ class Batch:
                           f"{self.process.stderr.read()}")
         return tick
 
-    def tick_after(self, moment=None):
+    def tick_after(self, moment=None, seconds=20.0):
         """The first tick whose facts are younger than now."""
         moment = time.time_ns() if moment is None else moment
         while True:
-            tick = self.tick()
+            tick = self.tick(seconds)
             if tick["time_unix_ns"] > moment:
                 return tick
 

@@ -50,14 +50,13 @@ SEC("uprobe") int probe_enter(struct pt_regs *context)
 {
 	u32 index = (u32)bpf_get_current_pid_tgid() & (CAPTURE_THREADS - 1);
 	u32 number = (u32)register_argument0(context), cached, site;
-	u64 sp = register_sp(context), fp = register_frame(context), return_address = 0, hash;
+	u64 sp = register_sp(context), fp = register_frame(context), return_address, hash;
+	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &index);
 
-#if RETURN_ADDRESS_ON_STACK
-	bpf_probe_read_user(&return_address, sizeof(return_address), (void *)sp);
-#else
-	return_address = register_link(context);
-#endif
-	cached = stack_cache_find(index, return_address, sp, fp, 1);
+	if (!thread)
+		return 0;
+	return_address = stack_enter(thread, sp, return_link(context));
+	cached = stack_cache_find(thread, return_address, sp, fp, 1);
 	hash = stack_walk(index, return_address, sp, fp);
 	site = (u32)(hash >> 32) | 1;
 	capture_keep(index, number, hash,
