@@ -189,6 +189,7 @@ static int watch(const struct options *options, pid_t pid, pid_t launched, struc
 		.budget_percent = options->budget_percent,
 		.kernel = options->sides & 1u << SIDE_KERNEL,
 		.limit_bytes = options->limit_bytes,
+		.max_blocks = options->max_blocks,
 		.launched = launched,
 		.allocators = allocators_of(options),
 		.unwinder = table_unwinder_new(pid, options->unwind_bytes),

@@ -26,6 +26,8 @@
 #define DEFAULT_UNWIND_BYTES (256ull << 20)
 #define MAX_DELAY_S	     3600.0
 #define MIN_DELAY_S	     0.1
+#define MIN_BLOCKS	     1000u
+#define MAX_BLOCKS	     100000000u
 #define ALL_SIDES	     ((1u << SIDE_COUNT) - 1)
 #define LONG_ONLY	     256 /* getopt values of options without a letter start here */
 
@@ -272,6 +274,17 @@ static int take_limit(struct options *options, const char *argument, struct reas
 	return 0;
 }
 
+static int take_max_blocks(struct options *options, const char *argument, struct reason *reason)
+{
+	unsigned long blocks;
+
+	if (!parse_count(argument, MAX_BLOCKS, &blocks) || blocks < MIN_BLOCKS)
+		return refuse(reason, "--max-blocks %s: not a number of blocks from %u to %u",
+			      argument, MIN_BLOCKS, MAX_BLOCKS);
+	options->max_blocks = blocks;
+	return 0;
+}
+
 static int take_unwind_memory(struct options *options, const char *argument, struct reason *reason)
 {
 	if (!parse_bytes(argument, &options->unwind_bytes) || !options->unwind_bytes)
@@ -415,6 +428,10 @@ const struct option_row option_rows[] = {
 	 "between ticks, 0.1 to 3600, fractions too [1]", NULL, false},
 	{"limit", 0, "BYTES", GROUP_WATCH, take_limit,
 	 "forecast against this limit as well (K, M, G)", NULL, false},
+	{"max-blocks", 0, "N", GROUP_WATCH, take_max_blocks,
+	 "room for N live blocks, of 22 to 43 bytes each\n"
+	 "[by the target's size]",
+	 NULL, false},
 	{"unwind-memory", 0, "BYTES", GROUP_WATCH, take_unwind_memory,
 	 "at most so much for tables to walk stacks by\n"
 	 "(K, M, G) [256M]",

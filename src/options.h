@@ -40,6 +40,7 @@ struct options {
 	bool tui;	      /* with a command: on the screen */
 	enum level level;
 	double budget_percent; /* NAN = none */
+	uint64_t max_blocks;   /* 0 = by the target's size */
 	uint64_t limit_bytes;  /* 0 = none */
 	uint64_t unwind_bytes; /* of unwind tables, at most */
 	const char *debug_dir; /* NULL = the usual ones */

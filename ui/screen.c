@@ -126,6 +126,7 @@ static void draw_status(const struct draw *draw)
 		{.before = " · ", .style = STYLE_WARNING},
 		{.before = " · ", .style = STYLE_WARNING},
 		{.before = " · ", .style = STYLE_TITLE},
+		{.before = " · ", .rank = 3},
 	};
 	char clock[FORMAT_SIZE], number[FORMAT_SIZE];
 
@@ -140,6 +141,9 @@ static void draw_status(const struct draw *draw)
 	if (view_filter(draw->view))
 		snprintf(pieces[4].text, sizeof(pieces[4].text), "filter: %.140s",
 			 view_filter(draw->view));
+	if (picture->overhead.tables_bytes)
+		snprintf(pieces[5].text, sizeof(pieces[5].text), "tables %s",
+			 format_bytes(number, picture->overhead.tables_bytes));
 	draw_pieces(draw->canvas, draw->layout.status_row, 0, draw->canvas->columns, pieces,
 		    sizeof(pieces) / sizeof(pieces[0]));
 }

@@ -164,6 +164,18 @@ struct abi_bucket {
 #define abi_value_site(v)   (((__mt_u32)(v) >> ABI_VALUE_SITE_SHIFT) & (ABI_SITE_MAX - 1))
 #define abi_value_size(v)   ((v) >> ABI_VALUE_SIZE_SHIFT)
 
+#define abi_block_key(epoch, address) \
+	(((address) >> 3 & ABI_KEY_ADDRESS_MASK) | (__mt_u64)(epoch) << ABI_KEY_EPOCH_SHIFT)
+
+/*
+ * The bucket, of so many, that a block lives in or near. Fibonacci hashing (Knuth, 6.4): the
+ * product's highest bits spread keys that are equally spaced, as blocks of one size are, more
+ * evenly than chance would.
+ */
+#define ABI_HASH_MULTIPLIER 0x9E3779B97F4A7C15ull
+#define abi_block_home(key, buckets) \
+	((__mt_u32)((((key)*ABI_HASH_MULTIPLIER) >> 32) * (__mt_u64)(buckets) >> 32))
+
 /* A probed call in flight, known by the stack pointer it was entered with. */
 struct abi_inflight {
 	__mt_u64 sp;

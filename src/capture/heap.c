@@ -3,6 +3,7 @@
 
 #include "bpf/heap.skel.h"
 #include "bpf/heap_nobtf.skel.h"
+#include "capture/lost_calls.h"
 #include "util/alloc.h"
 #include "util/cleanup.h"
 
@@ -364,7 +365,7 @@ void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t
 
 		if (!before[i] || is_among(tids, count, before[i]))
 			continue;
-		thread->depth = 0;
+		lost_calls_drop(&heap->ledger, thread);
 		thread->events = 0;
 		__atomic_store_n(&thread->tid, 0, __ATOMIC_RELEASE);
 	}

@@ -123,10 +123,13 @@ void live_step_down(struct live *live)
 static int enter_heap(struct live *live, bool canary, char *error, size_t size)
 {
 	struct memory memory = {0};
-	struct heap_level_target target = {.threads = live->target.threads};
+	struct heap_level_target target = {.threads = live->target.threads,
+					   .max_blocks = live->options.max_blocks};
 
 	memory_read(live->memory, live->heap.heap != NULL, &memory);
-	target.rss_bytes = memory.rss_bytes;
+	target.anon_bytes = memory.anon_bytes;
+	if (live->kernel)
+		target.other_tables_bytes = ledger_bytes(&kernel_side_ledger(live->kernel)->sizes);
 	return heap_level_enter(&live->heap, &target, canary, error, size);
 }
 
@@ -182,7 +185,8 @@ int live_choose_level(struct live *live, char *error, size_t size)
 		return enter_pages(live, error, size);
 	status = enter_heap(live, automatic, error, size);
 	/* What the user named and cannot be had is his error, whatever the level. */
-	if (status && automatic && status != -EINVAL) {
+	if (status && automatic && status != -EINVAL &&
+	    !(status == -ENOMEM && live->options.max_blocks)) {
 		live_give_reason(live, "%s", error);
 		enter_pages(live, no_pages, sizeof(no_pages));
 		return 0;

@@ -257,7 +257,7 @@ static void sort_rows(struct view *view)
 	struct row *rows = view->rows.data;
 	size_t count = view->rows.count;
 
-	vec_reserve(&view->scratch, count);
+	vec_reserve(&view->scratch, view->rows.capacity);
 	for (size_t width = 1; width < count; width *= 2)
 		for (size_t from = 0; from + width < count; from += 2 * width) {
 			size_t left = count - from;
@@ -350,6 +350,8 @@ static void rebuild(struct view *view)
 	view->rows.count = 0;
 	view->side_sites = 0;
 	view->seen_sites = picture ? picture->site_count : 0;
+	/* Whatever is shown of them later. */
+	vec_reserve(&view->rows, view->seen_sites);
 	for (uint32_t i = 0; i < view->seen_sites; i++) {
 		const struct site_stats *site = &picture->sites[i];
 		struct row *row;

@@ -32,9 +32,8 @@ def storm():
             started = time.monotonic()
             wait_for(text.is_clean, "the target is let go", every=0.002)
             took = time.monotonic() - started
-            tick = memtop.tick_where(lambda tick: tick["level"] == "rss", "the lower level")
+            tick = memtop.tick_where(lambda tick: tick["level"] != "heap", "a lower level")
             check("over the budget" in tick["level_reason"], tick["level_reason"])
-            check(tick["sites"], "the last rows stay")
             return took
 
 

@@ -378,10 +378,11 @@ def stopped_and_continued():
         memtop.tick_after()
 
 
-run([another_program, nothing_of_the_next_program, its_book_is_there_to_the_end,
-     kernel_totals_begin_anew, many_short_threads, children_are_not_the_target,
-     a_library_is_loaded, two_watch_one, in_namespaces_of_its_own, not_in_a_pid_namespace,
-     a_stopped_target, hardly_begun, ends_while_attaching, a_storm_is_let_go,
-     a_storm_is_not_entered, killed_for_want_of_memory, goes_before_the_target,
-     command_outlives_memtop, command_outlives_memtop_from_its_first_moment,
-     stopped_and_continued])
+if __name__ == "__main__":
+    run([another_program, nothing_of_the_next_program, its_book_is_there_to_the_end,
+         kernel_totals_begin_anew, many_short_threads, children_are_not_the_target,
+         a_library_is_loaded, two_watch_one, in_namespaces_of_its_own, not_in_a_pid_namespace,
+         a_stopped_target, hardly_begun, ends_while_attaching, a_storm_is_let_go,
+         a_storm_is_not_entered, killed_for_want_of_memory, goes_before_the_target,
+         command_outlives_memtop, command_outlives_memtop_from_its_first_moment,
+         stopped_and_continued])

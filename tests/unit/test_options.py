@@ -26,6 +26,7 @@ BAD = {
     "--older": ["-1", "x", ""],
     "--min-size": ["-1", "x", "", "1KB", "1.5K", "K", "18446744073709551616", "99999999999G"],
     "--limit": ["0", "-1", "x", "", "1KiB"],
+    "--max-blocks": ["0", "999", "-1", "x", "", "1000.5", "100000001", "1M"],
     "--unwind-memory": ["0", "-1", "x", "", "1KiB"],
     "--filter": ["(", "["],
     "--match": ["(", ""],
@@ -66,7 +67,7 @@ def defaults():
     got = seen("-p", "1")
     expected = {"pid": "1", "level": "auto", "budget": "10", "delay": "1", "batch": "0",
                 "iterations": "0", "format": "0", "sides": "7", "top": "20", "min": "0",
-                "unwind": str(256 << 20)}
+                "blocks": "0", "unwind": str(256 << 20)}
     for name, value in expected.items():
         tap.check_equal(got[name], value, name)
 
@@ -74,11 +75,11 @@ def defaults():
 def values():
     got = seen("-b", "-n", "ab", "-d", "0.1", "-i5", "--format=json", "--level", "heap", "--budget",
              "none", "--side", "kernel", "-s", "RATE", "--top", "0", "-f", "x|y", "--older",
-             "2.5", "--min-size", "4k", "--limit", "3G", "--unwind-memory", "64M",
+             "2.5", "--min-size", "4k", "--limit", "3G", "--max-blocks", "5000000", "--unwind-memory", "64M",
              "--debug-dir", "/d")
     expected = {"name": "ab", "delay": "0.1", "iterations": "5", "format": "1", "level": "heap",
                 "budget": "nan", "sides": "4", "sort": "3", "top": "0", "filter": "x|y",
-                "older": "2.5", "min": "4096", "limit": str(3 << 30), "unwind": str(64 << 20),
+                "older": "2.5", "min": "4096", "limit": str(3 << 30), "blocks": "5000000", "unwind": str(64 << 20),
                 "debug": "/d"}
     for name, value in expected.items():
         tap.check_equal(got[name], value, name)
