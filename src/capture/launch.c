@@ -85,9 +85,10 @@ static int execute(char *const argv[])
 		size_t length = strcspn(folders, ":");
 		int now;
 
-		snprintf(path, sizeof(path), "%.*s%s%s", (int)length, folders, length ? "/" : "",
-			 argv[0]);
-		now = execute_path(path, argv);
+		now = ENOENT; /* as is one with a name longer than any file's */
+		if (snprintf(path, sizeof(path), "%.*s%s%s", (int)length, folders,
+			     length ? "/" : "", argv[0]) < PATH_MAX)
+			now = execute_path(path, argv);
 		if (now != ENOENT && now != ENOTDIR && now != EACCES)
 			return now;
 		/* It was there: that says more than that it is nowhere else. */

@@ -142,6 +142,16 @@ static const char *shown_reason(struct live *live)
 	return *live->shown_reason ? live->shown_reason : NULL;
 }
 
+/*
+ * Of a program that was followed all the time, and is certainly the one that runs, or ended: not
+ * another one that it executed at the last moment.
+ */
+static bool is_whole(const struct live *live)
+{
+	return live->from_start && !live->execed && live->heap.heap &&
+	       heap_tells_exec(live->heap.heap) && !heap_execs(live->heap.heap);
+}
+
 /* All that memtop has the kernel keep for it. */
 static uint64_t tables_bytes(struct live *live)
 {
@@ -167,7 +177,7 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 	ret->time_unix_ns = unix_ns();
 	ret->attached_ns = live->attached_ns;
 	ret->generation = live->generation;
-	ret->from_start = live->from_start;
+	ret->from_start = is_whole(live);
 	read_process(live, now_ns);
 	ret->memory = live->last_memory;
 	user.used_bytes = ret->memory.rss_bytes;
