@@ -48,7 +48,8 @@ struct {
 #define NO_SLOT	      (~1u) /* the target's, but the table is full */
 
 const volatile unsigned int cfg_thread_mask = 0;
-const volatile bool cfg_functions = 0; /* the user described functions of his own */
+const volatile bool cfg_functions = 0;		 /* the user described functions of his own */
+const volatile unsigned int cfg_stop_signal = 0; /* what an exec stops the target with; 0 = no */
 
 #ifdef WITHOUT_KERNEL_BTF
 #define bpf_session_is_return() 0
@@ -123,6 +124,14 @@ static __always_inline int call_at_return(const struct abi_inflight *call)
 	return call->kind & ABI_COOKIE_AT_RETURN;
 }
 
+/* The trampoline is at the start of a page: that has to do until it is known. */
+static __always_inline int is_trampoline(const struct abi_control *control, u64 address)
+{
+	if (control && control->trampoline)
+		return address == control->trampoline;
+	return address && !(address & 4095);
+}
+
 /*
  * Is the call still in flight? Its return address is the trampoline's as long as it is. Where the
  * return address is in a register, nothing tells.
@@ -136,7 +145,7 @@ static __always_inline int call_alive(const struct abi_inflight *call)
 	if (!control || bpf_probe_read_user(&word, sizeof(word), (void *)call->sp))
 		return 0;
 	if (call_at_return(call))
-		return word == call->return_address || word == control->trampoline;
+		return word == call->return_address || is_trampoline(control, word);
 	if (control->trampoline)
 		return word == control->trampoline;
 	return word != call->return_address;
@@ -147,20 +156,23 @@ static __always_inline int call_alive(const struct abi_inflight *call)
 
 /*
  * A function was entered at the stack pointer of a call in flight: by that call's last jump (then
- * it returns to the trampoline, too), or after that call was left? The trampoline is at the start
- * of a page: that has to do until it is known.
+ * it returns to the trampoline, too), or after that call was left?
  */
 static __always_inline int is_tail_call(const struct abi_inflight *call, u64 return_address,
 					u32 kind)
 {
 	struct abi_control *control = control_get();
 
-	/* The same function from the same place: it was left by an exception, and called again. */
+	/*
+	 * The same function from the same place: it was left by an exception, and called again. The
+	 * trampoline is another observer's then: where one stands, the kernel puts it up for all.
+	 */
 	if (call_at_return(call))
-		return return_address == call->return_address && call->kind != kind;
+		return call->kind != kind && (return_address == call->return_address ||
+					      is_trampoline(control, return_address));
 	if (control && control->trampoline)
 		return return_address == control->trampoline;
-	return return_address != call->return_address && !(return_address & 4095);
+	return return_address != call->return_address && is_trampoline(control, return_address);
 }
 
 /* Drops the calls that the thread left without returning; returns how many are still in flight. */
@@ -607,6 +619,27 @@ SEC("uprobe") int modules_change(struct pt_regs *context)
 		return 0;
 	change = __sync_fetch_and_add(&c->module_changes, 1);
 	/* Where there is no room, a wake-up is under way already. */
+	bpf_ringbuf_output(&module_events, &change, sizeof(change), BPF_RB_FORCE_WAKEUP);
+	return 0;
+}
+
+/*
+ * The target executes another program: the book is closed before the first instruction of it, whose
+ * blocks are none of the old one's. All other threads are gone by now. A command of memtop's own is
+ * stopped here until the next book is open.
+ */
+SEC("raw_tp/sched_process_exec") int program_changes(void *context)
+{
+	struct abi_control *control = control_get();
+	struct abi_counters *c = counters_get();
+	u64 change;
+
+	if (!control || !c || bpf_get_current_pid_tgid() >> 32 != control->tgid)
+		return 0;
+	write_once(control->tracking, 0);
+	change = __sync_fetch_and_add(&c->execs, 1);
+	if (cfg_stop_signal)
+		bpf_send_signal(cfg_stop_signal);
 	bpf_ringbuf_output(&module_events, &change, sizeof(change), BPF_RB_FORCE_WAKEUP);
 	return 0;
 }

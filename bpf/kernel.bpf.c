@@ -170,7 +170,7 @@ static __always_inline u64 capture(void *ctx, struct abi_thread *thread, u32 cpu
 /* Keeps the cache's name for user space: the site knows only its address. */
 static __always_inline void remember_cache(u64 address, const char *name)
 {
-	u32 home = (address * HASH_MULTIPLIER) >> 40;
+	u32 home = (address * ABI_HASH_MULTIPLIER) >> 40;
 
 	for (u32 probe = 0; probe < CACHE_PROBES; probe++) {
 		u32 slot = (home + probe) & cfg_cache_mask;

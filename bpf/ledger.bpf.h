@@ -22,9 +22,8 @@
 
 #include "types.bpf.h"
 
-#define LEDGER_PROBES	4
-#define SITE_PROBES	64
-#define HASH_MULTIPLIER 0x9E3779B97F4A7C15ull
+#define LEDGER_PROBES 4
+#define SITE_PROBES   64
 
 /* Sizes, powers of two less one; the maps' max_entries agree with them. */
 const volatile unsigned int cfg_bucket_mask = 0;
@@ -110,16 +109,12 @@ static __always_inline void book_free(u64 value)
 
 static __always_inline u64 block_key(const struct abi_control *control, u64 address)
 {
-	return (address >> 3 & ABI_KEY_ADDRESS_MASK) | control->epoch << ABI_KEY_EPOCH_SHIFT;
+	return abi_block_key(control->epoch, address);
 }
 
-/*
- * Fibonacci hashing (Knuth, 6.4): the product's highest bits spread keys that are equally spaced,
- * as blocks of one size are, more evenly than chance would.
- */
 static __always_inline u32 block_home(u64 key)
 {
-	return ((key * HASH_MULTIPLIER) >> 32) * (cfg_bucket_mask + 1ull) >> 32;
+	return abi_block_home(key, cfg_bucket_mask + 1ull);
 }
 
 /* Slot `place` of the probe sequence that starts at bucket `home`. */

@@ -35,7 +35,7 @@ UNWIND_ARRAY(unwind_entries, struct unwind_entry, UNWIND_ENTRIES);
 
 static __always_inline u32 entry_index(u64 sp, u64 return_address, u32 kind)
 {
-	u64 hash = (sp >> 3 ^ return_address << 20 ^ (u64)kind << 58) * HASH_MULTIPLIER;
+	u64 hash = (sp >> 3 ^ return_address << 20 ^ (u64)kind << 58) * ABI_HASH_MULTIPLIER;
 
 	return hash >> 52 & (UNWIND_ENTRIES - 1);
 }

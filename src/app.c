@@ -51,8 +51,9 @@ struct app {
 	regex_t filter;
 	bool filtered;
 	int timer_fd;
-	int wait_fd;	  /* -1 once the target ended */
-	unsigned news;	  /* ticks out of time, one right after the other */
+	int wait_fd;   /* -1 once the target ended */
+	unsigned news; /* ticks out of time, one right after the other */
+	unsigned generation;
 	uint64_t news_ns; /* when the last one was taken */
 	double delay_s;
 	uint64_t revision; /* of the names that were drawn */
@@ -219,6 +220,10 @@ static void tick(struct app *app)
 		return;
 	}
 	app->ticks++;
+	/* That was news: not one of those that find nothing. */
+	if (snapshot.final || snapshot.generation != app->generation)
+		app->news = 0;
+	app->generation = snapshot.generation;
 	model_update(app->model, app->config->source, &snapshot);
 	view_sync(app->view, model_picture(app->model));
 	if (app->config->command)

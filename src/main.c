@@ -84,11 +84,9 @@ static int find_target(const struct options *options, pid_t *ret)
 		return 0;
 	}
 	while (!(count = find(options, pids, error, sizeof(error)))) {
-		if (options->match) {
-			log_error("no process matches '%s'", options->match);
-			return EXITS_NO_TARGET;
-		}
-		if (!told)
+		if (!told && options->match)
+			log_error("waiting for a process that matches '%s'", options->match);
+		else if (!told)
 			log_error("waiting for %s to start", options->name);
 		told = true;
 		nanosleep(&pause, NULL);
@@ -191,6 +189,7 @@ static int watch(const struct options *options, pid_t pid, pid_t launched, struc
 		.budget_percent = options->budget_percent,
 		.kernel = options->sides & 1u << SIDE_KERNEL,
 		.limit_bytes = options->limit_bytes,
+		.max_blocks = options->max_blocks,
 		.launched = launched,
 		.allocators = allocators_of(options),
 		.unwinder = table_unwinder_new(pid, options->unwind_bytes),
@@ -296,6 +295,9 @@ int main(int argc, char **argv)
 	switch (options.action) {
 	case ACTION_HELP:
 		options_write_help(stdout);
+		return written(stdout);
+	case ACTION_HELP_LOSSES:
+		options_write_losses(stdout);
 		return written(stdout);
 	case ACTION_VERSION:
 		puts(PACKAGE_STRING);

@@ -6,7 +6,7 @@
  *
  * Numbers are taken strictly: the whole argument, in range, or a usage error.
  */
-#include "options.h"
+#include "options_table.h"
 
 #include "core/format.h"
 
@@ -26,44 +26,10 @@
 #define DEFAULT_UNWIND_BYTES (256ull << 20)
 #define MAX_DELAY_S	     3600.0
 #define MIN_DELAY_S	     0.1
-#define HELP_TEXT_COLUMN     26
+#define MIN_BLOCKS	     1000u
+#define MAX_BLOCKS	     100000000u
 #define ALL_SIDES	     ((1u << SIDE_COUNT) - 1)
 #define LONG_ONLY	     256 /* getopt values of options without a letter start here */
-
-struct reason {
-	char *text;
-	size_t size;
-};
-
-/* Takes an argument in; `argument` is NULL for options that have none. */
-typedef int take_fn(struct options *options, const char *argument, struct reason *reason);
-
-enum group {
-	GROUP_TARGET,
-	GROUP_WATCH,
-	GROUP_TABLE,
-	GROUP_BATCH,
-	GROUP_GATE,
-	GROUP_OTHER,
-	GROUP_COUNT,
-};
-
-static const char *const group_titles[GROUP_COUNT] = {
-	[GROUP_TARGET] = "What to watch",      [GROUP_WATCH] = "How to watch",
-	[GROUP_TABLE] = "What to show",	       [GROUP_BATCH] = "Batch output",
-	[GROUP_GATE] = "What CMD never freed", [GROUP_OTHER] = "Help and this machine",
-};
-
-struct option_row {
-	const char *name;
-	char letter;	      /* 0 = none */
-	const char *argument; /* as --help shows it; NULL = takes none */
-	enum group group;
-	take_fn *take;	       /* NULL = not part of this version */
-	const char *help;      /* lines apart by \n */
-	const char *completes; /* words, or @pid @name @directory @file */
-	bool hidden;	       /* for the build, in no list */
-};
 
 /* Sort columns by the names of the table's headings; indexed by enum sort_column. */
 static const char *const sort_names[SORT_COUNT] = {
@@ -308,6 +274,17 @@ static int take_limit(struct options *options, const char *argument, struct reas
 	return 0;
 }
 
+static int take_max_blocks(struct options *options, const char *argument, struct reason *reason)
+{
+	unsigned long blocks;
+
+	if (!parse_count(argument, MAX_BLOCKS, &blocks) || blocks < MIN_BLOCKS)
+		return refuse(reason, "--max-blocks %s: not a number of blocks from %u to %u",
+			      argument, MIN_BLOCKS, MAX_BLOCKS);
+	options->max_blocks = blocks;
+	return 0;
+}
+
 static int take_unwind_memory(struct options *options, const char *argument, struct reason *reason)
 {
 	if (!parse_bytes(argument, &options->unwind_bytes) || !options->unwind_bytes)
@@ -397,8 +374,9 @@ static int take_check(struct options *options, const char *argument, struct reas
 
 static int take_help(struct options *options, const char *argument, struct reason *reason)
 {
-	(void)argument, (void)reason;
-	options->action = ACTION_HELP;
+	options->action = argument ? ACTION_HELP_LOSSES : ACTION_HELP;
+	if (argument && strcmp(argument, "losses"))
+		return refuse(reason, "--help=%s: there is help with losses only", argument);
 	return 0;
 }
 
@@ -422,14 +400,16 @@ static int take_completion(struct options *options, const char *argument, struct
 	}
 
 /* name, letter, argument, group, take, help, completes, hidden */
-static const struct option_row rows[] = {
+const struct option_row option_rows[] = {
 	{"pid", 'p', "PID", GROUP_TARGET, take_pid, "the process PID", "@pid", false},
 	{"name", 'n', "NAME", GROUP_TARGET, take_name,
 	 "the process whose program is called NAME;\n"
 	 "waits for it if there is none yet",
 	 "@name", false},
 	{"match", 0, "REGEX", GROUP_TARGET, take_match,
-	 "the process whose command line matches REGEX", NULL, false},
+	 "the process whose command line matches REGEX;\n"
+	 "waits for it if there is none yet",
+	 NULL, false},
 	{"tui", 0, NULL, GROUP_TARGET, take_tui,
 	 "show the screen for a started CMD as well;\n"
 	 "else it ends with a report of its leaks",
@@ -448,6 +428,10 @@ static const struct option_row rows[] = {
 	 "between ticks, 0.1 to 3600, fractions too [1]", NULL, false},
 	{"limit", 0, "BYTES", GROUP_WATCH, take_limit,
 	 "forecast against this limit as well (K, M, G)", NULL, false},
+	{"max-blocks", 0, "N", GROUP_WATCH, take_max_blocks,
+	 "room for N live blocks, of 22 to 43 bytes each\n"
+	 "[by the target's size]",
+	 NULL, false},
 	{"unwind-memory", 0, "BYTES", GROUP_WATCH, take_unwind_memory,
 	 "at most so much for tables to walk stacks by\n"
 	 "(K, M, G) [256M]",
@@ -516,7 +500,10 @@ static const struct option_row rows[] = {
 	 "say what this machine allows and each level\n"
 	 "needs; changes nothing",
 	 NULL, false},
-	{"help", 'h', NULL, GROUP_OTHER, take_help, "this text", NULL, false},
+	{"help", 'h', "[=losses]", GROUP_OTHER, take_help,
+	 "this text; with =losses what cannot be accounted\n"
+	 "for, and what to do about it",
+	 NULL, false},
 	{"version", 'V', NULL, GROUP_OTHER, take_version, "the version", NULL, false},
 
 	REFUSED("record", 'w', "FILE"),
@@ -529,11 +516,15 @@ static const struct option_row rows[] = {
 	{"print-completion", 0, NULL, GROUP_OTHER, take_completion, "", NULL, true},
 };
 
-#define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
+#define ROW_COUNT (sizeof(option_rows) / sizeof(option_rows[0]))
 
-static bool listed(const struct option_row *row)
+const size_t option_row_count = ROW_COUNT;
+
+int option_has_argument(const struct option_row *row)
 {
-	return row->take && !row->hidden;
+	if (!row->argument)
+		return no_argument;
+	return *row->argument == '[' ? optional_argument : required_argument;
 }
 
 /* The table in getopt's form: `longs` has ROW_COUNT + 1 elements, `shorts` 2 + 2 * ROW_COUNT + 1.
@@ -544,13 +535,13 @@ static void getopt_form(struct option *longs, char *shorts)
 	*shorts++ = '+'; /* what follows CMD is CMD's */
 	*shorts++ = ':';
 	for (size_t i = 0; i < ROW_COUNT; i++) {
-		longs[i].name = rows[i].name;
-		longs[i].has_arg = rows[i].argument ? required_argument : no_argument;
+		longs[i].name = option_rows[i].name;
+		longs[i].has_arg = option_has_argument(&option_rows[i]);
 		longs[i].val = LONG_ONLY + (int)i;
-		if (!rows[i].letter)
+		if (!option_rows[i].letter)
 			continue;
-		*shorts++ = rows[i].letter;
-		if (rows[i].argument)
+		*shorts++ = option_rows[i].letter;
+		if (option_has_argument(&option_rows[i]) == required_argument)
 			*shorts++ = ':';
 	}
 	*shorts = 0;
@@ -559,10 +550,10 @@ static void getopt_form(struct option *longs, char *shorts)
 static const struct option_row *row_of(int value)
 {
 	if (value >= LONG_ONLY && value < LONG_ONLY + (int)ROW_COUNT)
-		return &rows[value - LONG_ONLY];
+		return &option_rows[value - LONG_ONLY];
 	for (size_t i = 0; i < ROW_COUNT; i++)
-		if (rows[i].letter && rows[i].letter == value)
-			return &rows[i];
+		if (option_rows[i].letter && option_rows[i].letter == value)
+			return &option_rows[i];
 	return NULL;
 }
 
@@ -663,108 +654,4 @@ int options_parse(int argc, char **argv, struct options *ret, char *error, size_
 		.top = DEFAULT_TOP,
 	};
 	return parse_words(argc, argv, ret, &reason);
-}
-
-static void write_row(FILE *out, const struct option_row *row)
-{
-	const char *line = row->help;
-	char names[64];
-	int length;
-
-	length = row->letter ?
-			 snprintf(names, sizeof(names), "  -%c, --%s", row->letter, row->name) :
-			 snprintf(names, sizeof(names), "      --%s", row->name);
-	if (row->argument)
-		snprintf(names + length, sizeof(names) - length, " %s", row->argument);
-	fprintf(out, "%-*s", HELP_TEXT_COLUMN, names);
-	for (;;) {
-		int span = (int)strcspn(line, "\n");
-
-		fprintf(out, "%.*s\n", span, line);
-		if (!line[span])
-			break;
-		line += span + 1;
-		fprintf(out, "%*s", HELP_TEXT_COLUMN, "");
-	}
-}
-
-void options_write_help(FILE *out)
-{
-	fputs("Usage: memtop [OPTION]... -p PID | -n NAME | --match REGEX\n"
-	      "       memtop [OPTION]... -- CMD [ARG]...\n"
-	      "Watch a live process and show whose code holds its memory.\n",
-	      out);
-	for (unsigned group = 0; group < GROUP_COUNT; group++) {
-		fprintf(out, "\n%s:\n", group_titles[group]);
-		for (size_t i = 0; i < ROW_COUNT; i++)
-			if (listed(&rows[i]) && rows[i].group == group)
-				write_row(out, &rows[i]);
-		if (group == GROUP_TARGET)
-			fprintf(out, "%-*s%s\n", HELP_TEXT_COLUMN, "  -- CMD [ARG]...",
-				"start CMD and watch it from its first instruction");
-	}
-	fputs("\nExit status: 0 done, 1 usage, 2 no such target, 3 not permitted or not\n"
-	      "supported, 4 internal error; with -- CMD that of CMD, 99 leaked, 98 not judged,\n"
-	      "125 memtop failed. See memtop(1).\n",
-	      out);
-}
-
-/* One way to complete an argument, and the bash that does it. */
-static const struct completer {
-	const char *name;
-	const char *bash;
-} completers[] = {
-	{"@pid", "$(command ps -e -o pid= 2>/dev/null)"},
-	{"@name", "$(command ps -e -o comm= 2>/dev/null)"},
-	{"@directory", "$(compgen -d -- \"$word\")"},
-	{"@file", "$(compgen -f -- \"$word\")"},
-};
-
-static const char *completion_words(const char *completes)
-{
-	for (size_t i = 0; i < sizeof(completers) / sizeof(completers[0]); i++)
-		if (!strcmp(completers[i].name, completes))
-			return completers[i].bash;
-	return completes;
-}
-
-static void write_completion_case(FILE *out, const struct option_row *row)
-{
-	fprintf(out, "\t--%s", row->name);
-	if (row->letter)
-		fprintf(out, " | -%c", row->letter);
-	fprintf(out, ") words=\"%s\" ;;\n", row->completes ? completion_words(row->completes) : "");
-}
-
-void options_write_completion(FILE *out)
-{
-	fputs("# bash completion for memtop; made by `make completions/update`.\n"
-	      "_memtop()\n{\n"
-	      "\tlocal word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}\n"
-	      "\tlocal words=\"",
-	      out);
-	for (size_t i = 0, n = 0; i < ROW_COUNT; i++)
-		if (listed(&rows[i]))
-			fprintf(out, "%s--%s", n++ ? " " : "", rows[i].name);
-	fputs("\" i\n\n"
-	      "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
-	      "\t\tif [[ ${COMP_WORDS[i]} == -- ]]; then\n"
-	      "\t\t\tif ((i + 1 == COMP_CWORD)); then\n"
-	      "\t\t\t\tmapfile -t COMPREPLY < <(compgen -c -- \"$word\")\n"
-	      "\t\t\telse\n"
-	      "\t\t\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n"
-	      "\t\t\tfi\n"
-	      "\t\t\treturn\n"
-	      "\t\tfi\n"
-	      "\tdone\n"
-	      "\tcase $previous in\n",
-	      out);
-	for (size_t i = 0; i < ROW_COUNT; i++)
-		if (listed(&rows[i]) && rows[i].argument)
-			write_completion_case(out, &rows[i]);
-	fputs("\tesac\n"
-	      "\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
-	      "}\n"
-	      "complete -F _memtop memtop\n",
-	      out);
 }

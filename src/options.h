@@ -21,6 +21,7 @@ enum output_format {
 enum options_action {
 	ACTION_WATCH,
 	ACTION_HELP,
+	ACTION_HELP_LOSSES,
 	ACTION_VERSION,
 	ACTION_CHECK,
 	ACTION_COMPLETION,
@@ -39,6 +40,7 @@ struct options {
 	bool tui;	      /* with a command: on the screen */
 	enum level level;
 	double budget_percent; /* NAN = none */
+	uint64_t max_blocks;   /* 0 = by the target's size */
 	uint64_t limit_bytes;  /* 0 = none */
 	uint64_t unwind_bytes; /* of unwind tables, at most */
 	const char *debug_dir; /* NULL = the usual ones */
@@ -71,6 +73,8 @@ struct options {
 int options_parse(int argc, char **argv, struct options *ret, char *error, size_t size);
 
 void options_write_help(FILE *out);
+/* The table of core/losses.h, as people read it; a test holds the manual page against it. */
+void options_write_losses(FILE *out);
 /* The script for bash; completions/memtop is made of it. */
 void options_write_completion(FILE *out);
 

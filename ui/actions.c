@@ -140,6 +140,24 @@ static enum screen_request on_freeze(struct screen *screen, struct view *view)
 	return SCREEN_NOTHING;
 }
 
+static enum screen_request on_look_back(struct screen *screen, struct view *view)
+{
+	screen->table.detail = 0;
+	if (!view_look(view, -1))
+		screen_message(screen, "Nothing earlier: %s",
+			       view_looks_back(view) ? "this is the first generation that is kept" :
+						       "no other program ran here");
+	return SCREEN_NOTHING;
+}
+
+static enum screen_request on_look_forward(struct screen *screen, struct view *view)
+{
+	screen->table.detail = 0;
+	if (!view_look(view, 1))
+		screen_message(screen, "This is the present");
+	return SCREEN_NOTHING;
+}
+
 static enum screen_request ask(struct screen *screen, enum mode mode, const char *text)
 {
 	screen->mode = mode;
@@ -349,6 +367,8 @@ static handler_fn *const handlers[ACTION_COUNT] = {
 	[ACTION_CLOSE] = on_close,
 	[ACTION_OPEN_ALL] = on_open_all,
 	[ACTION_FREEZE] = on_freeze,
+	[ACTION_LOOK_BACK] = on_look_back,
+	[ACTION_LOOK_FORWARD] = on_look_forward,
 	[ACTION_SEARCH] = on_search,
 	[ACTION_NEXT] = on_next,
 	[ACTION_EARLIER] = on_earlier,

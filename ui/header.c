@@ -49,7 +49,8 @@ static void state_text(const struct draw *draw, struct piece *ret)
 	case TARGET_RUNNING:
 		ret->style = view_frozen(draw->view) ? STYLE_WARNING : STYLE_GOOD;
 		if (view_frozen(draw->view))
-			snprintf(ret->text, sizeof(ret->text), "‖ frozen");
+			snprintf(ret->text, sizeof(ret->text), "‖ %s",
+				 view_looks_back(draw->view) ? "past" : "frozen");
 		else if (!draw->status->live)
 			snprintf(ret->text, sizeof(ret->text), "○ ended");
 		else if (draw->layout.wide)

@@ -126,6 +126,7 @@ static void draw_status(const struct draw *draw)
 		{.before = " · ", .style = STYLE_WARNING},
 		{.before = " · ", .style = STYLE_WARNING},
 		{.before = " · ", .style = STYLE_TITLE},
+		{.before = " · ", .rank = 3},
 	};
 	char clock[FORMAT_SIZE], number[FORMAT_SIZE];
 
@@ -140,6 +141,9 @@ static void draw_status(const struct draw *draw)
 	if (view_filter(draw->view))
 		snprintf(pieces[4].text, sizeof(pieces[4].text), "filter: %.140s",
 			 view_filter(draw->view));
+	if (picture->overhead.tables_bytes)
+		snprintf(pieces[5].text, sizeof(pieces[5].text), "tables %s",
+			 format_bytes(number, picture->overhead.tables_bytes));
 	draw_pieces(draw->canvas, draw->layout.status_row, 0, draw->canvas->columns, pieces,
 		    sizeof(pieces) / sizeof(pieces[0]));
 }
@@ -162,6 +166,14 @@ static void draw_bottom(const struct screen *screen, const struct draw *draw)
 		draw_status(draw);
 	if (screen->message[0]) {
 		draw_notice(draw, screen->message);
+	} else if (view_looks_back(draw->view)) {
+		snprintf(
+			text, sizeof(text),
+			"GENERATION %u of %u as it ended at %s: [ ] back and forward, Space to the "
+			"present",
+			draw->picture->generation, view_present_generation(draw->view),
+			format_clock(clock, draw->picture->time_unix_ns));
+		draw_notice(draw, text);
 	} else if (view_frozen(draw->view)) {
 		snprintf(text, sizeof(text), "FROZEN at %s, capture goes on: Space resumes",
 			 format_clock(clock, draw->picture->time_unix_ns));

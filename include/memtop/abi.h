@@ -164,6 +164,18 @@ struct abi_bucket {
 #define abi_value_site(v)   (((__mt_u32)(v) >> ABI_VALUE_SITE_SHIFT) & (ABI_SITE_MAX - 1))
 #define abi_value_size(v)   ((v) >> ABI_VALUE_SIZE_SHIFT)
 
+#define abi_block_key(epoch, address) \
+	(((address) >> 3 & ABI_KEY_ADDRESS_MASK) | (__mt_u64)(epoch) << ABI_KEY_EPOCH_SHIFT)
+
+/*
+ * The bucket, of so many, that a block lives in or near. Fibonacci hashing (Knuth, 6.4): the
+ * product's highest bits spread keys that are equally spaced, as blocks of one size are, more
+ * evenly than chance would.
+ */
+#define ABI_HASH_MULTIPLIER 0x9E3779B97F4A7C15ull
+#define abi_block_home(key, buckets) \
+	((__mt_u32)((((key)*ABI_HASH_MULTIPLIER) >> 32) * (__mt_u64)(buckets) >> 32))
+
 /* A probed call in flight, known by the stack pointer it was entered with. */
 struct abi_inflight {
 	__mt_u64 sp;
@@ -210,8 +222,8 @@ struct abi_thread {
 };
 
 /*
- * Written by user space, read by the programs; one element. Cohort 0 is never given out, so that no
- * block's value is 0.
+ * Written by user space, read by the programs (but that an exec ends `tracking`); one element.
+ * Cohort 0 is never given out, so that no block's value is 0.
  */
 struct abi_control {
 	__mt_u64 epoch;
@@ -239,6 +251,7 @@ struct abi_counters {
 	__mt_u64 sites;
 	__mt_u64 module_changes; /* how often the target's linker said that it changes mappings */
 	__mt_u64 overflowed;	 /* blocks that are not near their home in the table, now */
+	__mt_u64 execs;		 /* how often the target executed another program */
 };
 
 _Static_assert(sizeof(struct abi_totals) == 32, "abi");

@@ -8,7 +8,7 @@
 #define OWN	     ALLOCATOR_OWN_NAME
 #define OWN_NEW	     (ALLOCATOR_OWN_NAME | ALLOCATOR_THROWS)
 
-/* clang-format off: a row a line */
+/* clang-format off */
 const struct allocator_function allocator_functions[] = {
 	/* what frees */
 	{"free", SHAPE_FREE, ABI_KIND_NONE, FAMILY},

@@ -18,6 +18,8 @@
 
 /* Code that is looked through for branches back into what is skipped. */
 #define MAX_FUNCTION_BYTES 16384
+/* Of the table in one file; one that claims more is not worth the time. */
+#define MAX_FUNCTIONS 512
 
 /* --- names --- */
 
@@ -96,7 +98,8 @@ static void bind(struct search *search, struct object *object, struct elf_functi
 	const struct elf_function *function;
 
 	vec_for_each(function, exported) {
-		if (object->order && search->bound[function->name] && !bound_here[function->name])
+		if (object->functions.count >= MAX_FUNCTIONS ||
+		    (object->order && search->bound[function->name] && !bound_here[function->name]))
 			continue;
 		if (object->order)
 			search->bound[function->name] = bound_here[function->name] = true;
@@ -129,7 +132,8 @@ static void add_own(struct search *search, struct object *object,
 		const struct wanted *wanted = wanted_of(search, function);
 		bool own = wanted->prefix || wanted->function->flags & ALLOCATOR_OWN_NAME;
 
-		if (!is_exported(exported, function) && (own || function->hidden))
+		if (object->functions.count < MAX_FUNCTIONS && (own || function->hidden) &&
+		    !is_exported(exported, function))
 			*vec_push(&object->functions) = *function;
 	}
 	elf_functions_deinit(&all);

@@ -110,6 +110,27 @@ static uint64_t relative(uint64_t base, int32_t offset)
 	return base + (uint64_t)(int64_t)offset;
 }
 
+/* Whole files, such as static ones, may have the descriptions without the search table. */
+static void read_unwind_section(struct elf_code *code, Elf_Scn *section, const GElf_Shdr *header)
+{
+	Elf_Data *data = elf_rawdata(section, NULL);
+	uint32_t words[4]; /* length, CIE (0: it is one), start relative to itself, size */
+
+	for (size_t at = 0; data && data->d_buf && at + 8 <= data->d_size; at += 4 + words[0]) {
+		size_t left = data->d_size - at;
+		uint64_t start;
+
+		memset(words, 0, sizeof(words));
+		memcpy(words, (char *)data->d_buf + at,
+		       left < sizeof(words) ? left : sizeof(words));
+		if (!words[0] || words[0] > left - 4)
+			return; /* the end, or of another form */
+		start = relative(header->sh_addr + at + 8, (int32_t)words[2]);
+		if (words[1] && words[0] >= 12 && words[3])
+			*vec_push(&code->extents) = (struct extent){start, start + words[3]};
+	}
+}
+
 /* By the description of the usual encoding: relative, four bytes. */
 static bool extent_from_unwind(const struct elf_code *code, uint64_t address, struct extent *ret)
 {
@@ -195,6 +216,17 @@ static int compare_slots(const void *a, const void *b)
 
 /* --- the file --- */
 
+static bool is_unwind_section(const struct elf_code *code, const GElf_Shdr *header)
+{
+	size_t names;
+	const char *name;
+
+	if (code->unwind || header->sh_type == SHT_NOBITS || elf_getshdrstrndx(code->elf, &names))
+		return false;
+	name = elf_strptr(code->elf, names, header->sh_name);
+	return name && !strcmp(name, ".eh_frame");
+}
+
 static void read_sections(struct elf_code *code)
 {
 	Elf_Scn *section = NULL;
@@ -207,6 +239,8 @@ static void read_sections(struct elf_code *code)
 			add_symbols(code, section, &header);
 		else if (header.sh_type == SHT_RELA && header.sh_flags & SHF_ALLOC)
 			add_relocations(code, section, &header);
+		else if (is_unwind_section(code, &header))
+			read_unwind_section(code, section, &header);
 	}
 }
 
@@ -234,8 +268,8 @@ int elf_code_open(int fd, struct elf_code **ret)
 	}
 	code->elf = elf_begin(fd, ELF_C_READ, NULL);
 	if (code->elf) {
-		read_sections(code);
 		read_headers(code);
+		read_sections(code);
 	}
 	if (code->extents.count)
 		qsort(code->extents.data, code->extents.count, sizeof(*code->extents.data),

@@ -10,7 +10,6 @@
 #include <libelf.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static Elf_Scn *find_table(Elf *elf, enum elf_table table, GElf_Shdr *header)
 {
@@ -113,7 +112,7 @@ static int scan_table(Elf *elf, const struct elf_image *image, enum elf_table ta
 	for (size_t i = 0; i < count; i++) {
 		const char *name;
 		GElf_Sym symbol;
-		size_t index;
+		size_t index = 0;
 
 		if (!gelf_getsym(data, (int)i, &symbol) || !is_wanted(&symbol))
 			continue;
@@ -181,14 +180,4 @@ int elf_functions_match(int fd, enum elf_table table, elf_name_wanted *is_wanted
 void elf_functions_deinit(struct elf_functions *functions)
 {
 	vec_deinit(functions);
-}
-
-int elf_function_code(int fd, const struct elf_function *function, uint8_t *ret, size_t size)
-{
-	ssize_t n;
-
-	if (function->size && function->size < size)
-		size = function->size;
-	n = pread(fd, ret, size, (off_t)function->offset);
-	return n < 0 ? -errno : (int)n;
 }

@@ -43,7 +43,4 @@ int elf_functions_match(int fd, enum elf_table table, elf_name_wanted *is_wanted
 			struct elf_functions *ret);
 void elf_functions_deinit(struct elf_functions *functions);
 
-/* Up to `size` bytes of the function's code; how many, or -errno. */
-int elf_function_code(int fd, const struct elf_function *function, uint8_t *ret, size_t size);
-
 #endif

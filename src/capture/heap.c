@@ -3,11 +3,13 @@
 
 #include "bpf/heap.skel.h"
 #include "bpf/heap_nobtf.skel.h"
+#include "capture/lost_calls.h"
 #include "util/alloc.h"
 #include "util/cleanup.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,7 +27,8 @@ struct heap {
 	int *links;
 	size_t link_count;
 	uint64_t expected_changes; /* of modules, that are known before they are told */
-	uint64_t slots_taken;	   /* of the table of threads, when it was last looked through */
+	bool stop_at_exec, tells_exec;
+	uint64_t slots_taken; /* of the table of threads, when it was last looked through */
 };
 
 /* The kind of programs that stand at entries alone. */
@@ -57,7 +60,7 @@ static void choose_programs(struct heap *heap)
 
 static void copy_probes(struct heap *heap, const struct heap_probes *probes)
 {
-	size_t count = 1; /* the loader's */
+	size_t count = 2; /* the loader's, and that of execs */
 
 	heap->functions = probes->functions;
 	if (probes->loader) {
@@ -118,6 +121,7 @@ static int load(struct heap *heap, const struct ledger_sizes *sizes, struct unwi
 	s->rodata->cfg_bucket_mask = sizes->buckets - 1;
 	s->rodata->cfg_site_mask = sizes->sites - 1;
 	s->rodata->cfg_thread_mask = sizes->threads - 1;
+	s->rodata->cfg_stop_signal = heap->stop_at_exec ? SIGSTOP : 0;
 	choose_programs(heap);
 	error = ledger_size_maps(s->obj, sizes);
 	if (!error && unwinder)
@@ -149,6 +153,7 @@ int heap_open(pid_t pid, enum probe_kind kind, const struct heap_probes *probes,
 	heap = xcalloc(1, sizeof(*heap));
 	heap->pid = pid;
 	heap->kind = kind;
+	heap->stop_at_exec = probes->stop_at_exec;
 	copy_probes(heap, probes);
 	heap->skeleton = open_skeleton(kind == PROBE_SESSION);
 	status = heap->skeleton ? load(heap, sizes, unwinder, now_ns) : -errno;
@@ -187,6 +192,17 @@ static int attach(struct heap *heap, const struct bpf_program *program, enum pro
 			     heap->links, &heap->link_count);
 }
 
+/* Where it cannot be had, looking at the process from time to time has to do. */
+static void attach_exec(struct heap *heap)
+{
+	int fd = bpf_raw_tracepoint_open("sched_process_exec",
+					 bpf_program__fd(heap->skeleton->progs.program_changes));
+
+	if (fd >= 0)
+		heap->links[heap->link_count++] = fd;
+	heap->tells_exec = fd >= 0;
+}
+
 static int attach_role(struct heap *heap, const struct bpf_program *program, enum probe_kind kind,
 		       bool returns, enum heap_role role)
 {
@@ -199,6 +215,7 @@ static int attach_all(struct heap *heap)
 	enum probe_kind kind = entry_kind(heap);
 	int error;
 
+	attach_exec(heap);
 	/* Where it cannot be had, looking at the maps from time to time has to do. */
 	if (heap->loader.path)
 		attach(heap, s->progs.modules_change, kind, false, &heap->loader, 1);
@@ -234,8 +251,21 @@ int heap_attach(struct heap *heap)
 	 * Books open only now that every probe stands: a block that was taken before could leave
 	 * through a realloc that was not watched yet.
 	 */
-	__atomic_store_n(&heap->ledger.control->tracking, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&heap->ledger.control->tracking, 1, __ATOMIC_SEQ_CST);
+	/* Of another program by now? Then nothing may be booked. */
+	if (heap_execs(heap))
+		__atomic_store_n(&heap->ledger.control->tracking, 0, __ATOMIC_RELEASE);
 	return 0;
+}
+
+uint64_t heap_execs(const struct heap *heap)
+{
+	return __atomic_load_n(&heap->ledger.counters->execs, __ATOMIC_SEQ_CST);
+}
+
+bool heap_tells_exec(const struct heap *heap)
+{
+	return heap->tells_exec;
 }
 
 int heap_attach_counters(struct heap *heap)
@@ -270,7 +300,7 @@ void heap_set_trampoline(struct heap *heap, uint64_t address)
 
 int heap_wait_fd(const struct heap *heap)
 {
-	return heap->loader.path ? ring_buffer__epoll_fd(heap->events) : -1;
+	return heap->loader.path || heap->tells_exec ? ring_buffer__epoll_fd(heap->events) : -1;
 }
 
 uint64_t heap_module_changes(struct heap *heap)
@@ -335,7 +365,7 @@ void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t
 
 		if (!before[i] || is_among(tids, count, before[i]))
 			continue;
-		thread->depth = 0;
+		lost_calls_drop(&heap->ledger, thread);
 		thread->events = 0;
 		__atomic_store_n(&thread->tid, 0, __ATOMIC_RELEASE);
 	}

@@ -29,6 +29,7 @@ struct heap_probes {
 	size_t counts[HEAP_ROLES];
 	const struct probe *loader; /* see loader_probe.h; NULL = none */
 	bool functions;		    /* some are described by the user */
+	bool stop_at_exec;	    /* the target is memtop's child: see heap_execs() */
 };
 
 /*
@@ -61,9 +62,17 @@ void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t
 			  size_t count);
 
 /*
- * Readable when the target's linker changes mappings; -1 where that is not told. Then
- * heap_module_changes() is higher than what was last given to heap_modules_known(), and stacks are
- * marked as long as it is.
+ * How often the target has executed another program since the attach. The book is closed from the
+ * first time on: no event of the next program is in it. With `stop_at_exec` the target is stopped
+ * (SIGSTOP) before the first instruction of the next one. Nothing where heap_tells_exec() is false.
+ */
+uint64_t heap_execs(const struct heap *heap);
+bool heap_tells_exec(const struct heap *heap);
+
+/*
+ * Readable when the target's linker changes mappings, or the target executes a program; -1 where
+ * neither is told. Then heap_module_changes() is higher than what was last given to
+ * heap_modules_known(), and stacks are marked as long as it is.
  */
 int heap_wait_fd(const struct heap *heap);
 uint64_t heap_module_changes(struct heap *heap);

@@ -12,6 +12,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,12 @@
 #define YOUNG_LOOK_MS 5
 /* Slots of threads that ended are taken back at every look once so much of them is used. */
 #define LEAST_THREADS 1024
+#define LEAST_BUCKETS (1u << 12)
+#define MOST_BUCKETS  (1u << 25) /* 2 GiB: a BPF array has less than 4 */
+/* Of the memory that is left, what tables may take: one part in so many. */
+#define AUTO_PART	20
+#define ASKED_PART	4
+#define UNLIMITED_BYTES (256ull << 20) /* that part, where nobody knows what is left */
 /* Over the budget in so many looks one after the other: a single one may be a hiccup. */
 #define OVER_BUDGET_LOOKS 2
 
@@ -44,6 +51,7 @@ void heap_level_init(struct heap_level *level, pid_t pid, double budget_percent,
 void heap_level_deinit(struct heap_level *level)
 {
 	heap_level_leave(level);
+	forks_deinit(&level->forks);
 	cost_meter_free(level->cost);
 	level->cost = NULL;
 }
@@ -62,31 +70,81 @@ static unsigned round_up(uint64_t number, unsigned least, unsigned most)
 #define MOST_SITES  65536
 #define LEAST_SITES 8192
 
-/*
- * Tables for a target of this size: a block for each 64 bytes that it holds, and never more than a
- * twentieth of the room that is left where memtop's own memory is charged; of that, half for sites.
- */
-static void choose_sizes(const struct heap_level_target *target, struct ledger_sizes *ret)
+/* The blocks that a table is sure to take: its buckets are chosen by chance, so not all fill up. */
+static uint64_t sure_blocks(uint64_t buckets)
 {
-	uint64_t budget = 256ull << 20;
+	return buckets * ABI_BLOCKS_PER_BUCKET / 4 * 3;
+}
+
+static uint64_t part_of(const struct heap_level_room *room, unsigned part)
+{
+	uint64_t bytes = room->headroom_bytes / part;
+
+	if (room->headroom_bytes == UINT64_MAX)
+		bytes = UNLIMITED_BYTES * AUTO_PART / part;
+	return bytes > room->others_bytes ? bytes - room->others_bytes : 0;
+}
+
+static int take_blocks(uint64_t blocks, const struct heap_level_room *room,
+		       struct ledger_sizes *ret, char *error, size_t size)
+{
+	uint64_t most = part_of(room, ASKED_PART), fits = 0;
+
+	for (ret->buckets = LEAST_BUCKETS; ret->buckets < MOST_BUCKETS; ret->buckets *= 2) {
+		if (ledger_bytes(ret) <= most)
+			fits = sure_blocks(ret->buckets);
+		if (sure_blocks(ret->buckets) >= blocks)
+			break;
+	}
+	if (sure_blocks(ret->buckets) >= blocks && ledger_bytes(ret) <= most)
+		return 0;
+	snprintf(error, size,
+		 "--max-blocks %" PRIu64 " needs tables of %" PRIu64 "M, memtop takes at most "
+		 "%" PRIu64 "M here (a quarter of the memory that is left): %" PRIu64 " fit",
+		 blocks, ledger_bytes(ret) >> 20, most >> 20, fits);
+	return -ENOMEM;
+}
+
+int heap_level_choose_sizes(const struct heap_level_target *target,
+			    const struct heap_level_room *room, struct ledger_sizes *ret,
+			    char *error, size_t size)
+{
+	uint64_t most = part_of(room, AUTO_PART);
+
+	*ret = (struct ledger_sizes){.sites = MOST_SITES};
+	while (ledger_bytes(ret) > most / 2 && ret->sites > LEAST_SITES)
+		ret->sites /= 2;
+	ret->threads = round_up(target->threads * 4ull, LEAST_THREADS, 8192);
+	if (target->max_blocks)
+		return take_blocks(target->max_blocks, room, ret, error, size);
+	ret->buckets =
+		round_up(target->anon_bytes / 64 / ABI_BLOCKS_PER_BUCKET, 1u << 18, 1u << 21);
+	while (ledger_bytes(ret) > most && ret->buckets > LEAST_BUCKETS)
+		ret->buckets /= 2;
+	while (ledger_bytes(ret) > most && ret->sites > 1024)
+		ret->sites /= 2;
+	while (ledger_bytes(ret) > most && ret->threads > 64)
+		ret->threads /= 2;
+	return 0;
+}
+
+/* How much there is, and how much of it other tables take: those of stacks at most a half. */
+static void find_room(struct heap_level *level, const struct heap_level_target *target,
+		      struct heap_level_room *ret)
+{
 	struct charge_reader *own = NULL;
 	struct charge charge = {0};
+	struct heap_level_room all = {.headroom_bytes = UINT64_MAX};
 
 	if (!charge_open(getpid(), "", &own) && !charge_read(own, NULL, &charge) &&
 	    charge.source != LIMIT_NONE)
-		budget = charge.headroom_bytes / 20;
+		all.headroom_bytes = charge.headroom_bytes;
 	charge_close(own);
-	*ret = (struct ledger_sizes){.sites = MOST_SITES};
-	while (ledger_bytes(ret) > budget / 2 && ret->sites > LEAST_SITES)
-		ret->sites /= 2;
-	ret->threads = round_up(target->threads * 4ull, LEAST_THREADS, 8192);
-	ret->buckets = round_up(target->rss_bytes / 64 / ABI_BLOCKS_PER_BUCKET, 1u << 18, 1u << 21);
-	while (ledger_bytes(ret) > budget && ret->buckets > 1u << 12)
-		ret->buckets /= 2;
-	while (ledger_bytes(ret) > budget && ret->sites > 1024)
-		ret->sites /= 2;
-	while (ledger_bytes(ret) > budget && ret->threads > 64)
-		ret->threads /= 2;
+	*ret = all;
+	ret->others_bytes = target->other_tables_bytes;
+	if (level->unwinder)
+		ret->others_bytes +=
+			level->unwinder->ops->plan(level->unwinder, part_of(&all, AUTO_PART) / 2);
 }
 
 /* What of a call has to be single-stepped, as the busy functions are made: 1 = one trap each. */
@@ -220,13 +278,18 @@ static int open_heap(struct heap_level *level, const struct probe_points *points
 		     const struct heap_level_target *target, enum probe_kind kind, char *error,
 		     size_t size)
 {
+	struct heap_level_room room;
 	struct heap_probes probes;
 	struct ledger_sizes sizes;
 	struct probe loader;
 	int status;
 
+	find_room(level, target, &room);
+	status = heap_level_choose_sizes(target, &room, &sizes, error, size);
+	if (status)
+		return status;
 	heap_level_probes(points, &probes);
-	choose_sizes(target, &sizes);
+	probes.stop_at_exec = level->launched;
 	find_loader(level->pid, &loader);
 	probes.loader = loader.path ? &loader : NULL;
 	status = heap_open(level->pid, kind, &probes, &sizes, level->unwinder, monotonic_ns(),
@@ -308,6 +371,7 @@ void heap_level_reclaim(struct heap_level *level)
 	struct tids tids = {0};
 	uint32_t *before;
 
+	lost_calls_look(&level->lost, heap_ledger(level->heap), level->pid);
 	if (!heap_threads_crowd(level->heap))
 		return;
 	before = xcalloc(heap_ledger(level->heap)->sizes.threads, sizeof(*before));
@@ -381,13 +445,17 @@ int heap_level_enter(struct heap_level *level, const struct heap_level_target *t
 	level->over_budget = 0;
 	if (status)
 		return status;
+	/* Before the first probe stands: a child has copies of it from then on. */
+	forks_deinit(&level->forks);
+	forks_init(&level->forks, level->pid);
 	if (!procfs_in_first_pid_namespace()) {
 		snprintf(
 			error, size,
 			"heap needs memtop to run in the first PID namespace, not in a container's");
 		return -EOPNOTSUPP;
 	}
-	while ((status = try_enter(level, target, canary, error, size)) < 0 && is_young(level->pid))
+	while ((status = try_enter(level, target, canary, error, size)) < 0 && status != -ENOMEM &&
+	       is_young(level->pid))
 		nanosleep(&pause, NULL);
 	return status;
 }
@@ -396,6 +464,7 @@ void heap_level_leave(struct heap_level *level)
 {
 	heap_close(level->heap);
 	level->heap = NULL;
+	lost_calls_deinit(&level->lost);
 }
 
 bool heap_level_over_budget(struct heap_level *level, uint64_t now_ns, char *reason, size_t size)
@@ -416,38 +485,6 @@ bool heap_level_over_budget(struct heap_level *level, uint64_t now_ns, char *rea
 	return true;
 }
 
-/* Adds what a file holds to a hash (FNV-1a). */
-static uint64_t hash_file(const char *path, uint64_t hash)
-{
-	_cleanup_fclose_ FILE *file = fopen(path, "re");
-	int byte;
-
-	while (file && (byte = getc(file)) != EOF)
-		hash = (hash ^ byte) * 1099511628211u;
-	return hash;
-}
-
-static void release_children(struct heap_level *level)
-{
-	struct procstat stat = {0};
-	struct tids tids = {0};
-	char path[96];
-	uint64_t hash;
-
-	/* The faults grow when a child that no look has seen was there and is gone. */
-	procstat_read(level->pid, &stat);
-	hash = stat.reaped_faults + 1469598103934665603u;
-	list_threads(level->pid, &tids);
-	for (size_t i = 0; i < tids.count; i++) {
-		snprintf(path, sizeof(path), "/proc/%d/task/%d/children", level->pid, tids.data[i]);
-		hash = hash_file(path, hash);
-	}
-	vec_deinit(&tids);
-	if (hash != level->children)
-		heap_release_children(level->heap);
-	level->children = hash;
-}
-
 void heap_level_update(struct heap_level *level, const struct procmaps *maps)
 {
 	if (!level->heap)
@@ -455,7 +492,8 @@ void heap_level_update(struct heap_level *level, const struct procmaps *maps)
 	for (size_t i = 0; i < maps->count; i++)
 		if (!strcmp(maps->data[i].path, "[uprobes]"))
 			heap_set_trampoline(level->heap, maps->data[i].start);
-	release_children(level);
+	if (forks_look(&level->forks))
+		heap_release_children(level->heap);
 }
 
 void heap_level_losses(const struct heap_level *level, uint64_t losses[ABI_LOSS_COUNT])

@@ -8,7 +8,9 @@
 
 #include "capture/allocators.h"
 #include "capture/cost.h"
+#include "capture/forks.h"
 #include "capture/heap.h"
+#include "capture/lost_calls.h"
 #include "capture/procmaps.h"
 
 struct heap_level {
@@ -20,8 +22,10 @@ struct heap_level {
 	struct allocators_options options; /* what it points to is borrowed */
 	char note[256];			   /* of probe_points, of the last entry */
 	unsigned over_budget;		   /* looks, one after the other */
+	bool launched;			   /* the target is memtop's child: execs stop it */
 	bool held;			   /* the target runs only once the level is entered */
-	uint64_t children; /* tells whether the target has forked since the last look */
+	struct forks forks;
+	struct lost_calls lost;
 };
 
 void heap_level_init(struct heap_level *level, pid_t pid, double budget_percent,
@@ -34,9 +38,26 @@ void heap_level_probes_deinit(struct heap_probes *probes);
 
 /* What the tables' size depends on. */
 struct heap_level_target {
-	uint64_t rss_bytes;
+	uint64_t anon_bytes; /* resident: blocks are in there, and no code */
 	unsigned threads;
+	uint64_t max_blocks;	     /* asked for; 0 = by the above */
+	uint64_t other_tables_bytes; /* that memtop has already, without those of the unwinder */
 };
+
+/* Of which memtop's tables may take a part: what is left where its memory is charged. */
+struct heap_level_room {
+	uint64_t headroom_bytes; /* UINT64_MAX = no limit known */
+	uint64_t others_bytes;	 /* of all other tables */
+};
+
+/*
+ * Tables for a target. By its size: a block for each 64 bytes that it holds, and all tables
+ * together within a twentieth of the headroom. For a number of blocks that was asked for: within a
+ * quarter of it, else -ENOMEM with a line for the user in `error`.
+ */
+int heap_level_choose_sizes(const struct heap_level_target *target,
+			    const struct heap_level_room *room, struct ledger_sizes *ret,
+			    char *error, size_t size);
 
 /*
  * 0: entered. 1: the canary advises against it: the projected cost is over the budget; asked only
@@ -52,7 +73,7 @@ bool heap_level_over_budget(struct heap_level *level, uint64_t now_ns, char *rea
 /* After the target's maps were read: learns the trampoline, lets go of forked processes. */
 void heap_level_update(struct heap_level *level, const struct procmaps *maps);
 
-/* Frees the slots of threads that ended, once they are many. */
+/* Of threads that ended: counts the calls they were in; frees their slots, once they are many. */
 void heap_level_reclaim(struct heap_level *level);
 
 /* Adds what could not be accounted for. */

@@ -8,7 +8,8 @@
  * It is seized, and stops only where the death of its tracer means that it runs on: a traced exec
  * of the old kind, or a stop at a call that cannot be told from one, would end it with a SIGTRAP.
  *
- * Should memtop die while it holds the command, the kernel lets that run on.
+ * Should memtop die while it holds the command, the kernel lets that run on: it ends the trace, and
+ * sends the SIGCONT that the command asked for at its parent's death.
  */
 #include "capture/launch.h"
 
@@ -25,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -105,23 +107,29 @@ static _Noreturn void child(char *const argv[], int go, int report)
 
 	if (read(go, &byte, 1) != 1)
 		_exit(125); /* nobody holds us */
+	/* Should memtop die while it has stopped us at an exec. */
+	prctl(PR_SET_PDEATHSIG, SIGCONT);
 	error = execute(argv);
 	if (write(report, &error, sizeof(error)) < 0)
 		_exit(126);
 	_exit(error == ENOENT ? 127 : 126);
 }
 
-/* Until the child stops: 0, or -ECHILD if it ended instead. */
+/* Until the child stops: 0, or -ECHILD if it ended instead; its status is left for who asks. */
 static int wait_stop(pid_t pid, int *signal)
 {
-	int status;
+	siginfo_t info = {0};
 
-	while (waitpid(pid, &status, 0) < 0)
+	while (waitid(P_PID, (id_t)pid, &info, WSTOPPED | WEXITED | WNOWAIT))
 		if (errno != EINTR)
 			return -errno;
-	if (!WIFSTOPPED(status))
+	if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED)
 		return -ECHILD;
-	*signal = WSTOPSIG(status);
+	/* Killed meanwhile, it has no stop any more. */
+	info.si_pid = 0;
+	if (waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOHANG) || info.si_pid != pid)
+		return -ECHILD;
+	*signal = info.si_status & 0xff; /* above it: which event */
 	return 0;
 }
 
@@ -233,6 +241,50 @@ int launch_held(char *const argv[], pid_t *ret, char *error, size_t size)
 	if (status)
 		snprintf(error, size, "%s ended before it could be watched", argv[0]);
 	return status;
+}
+
+/* At the very beginning, where the kernel put the arguments: nothing was pushed or taken yet. */
+static bool has_not_begun(pid_t pid)
+{
+	struct __ptrace_syscall_info info;
+	struct procstat stat;
+
+	return ptrace(PTRACE_GET_SYSCALL_INFO, pid, (void *)sizeof(info), &info) > 0 &&
+	       !procstat_read(pid, &stat) && info.stack_pointer == stat.start_stack;
+}
+
+/* To a stop that is no signal's delivery; those that come first go on to the child. */
+static int run_to_stop(pid_t pid)
+{
+	int signal, error;
+
+	for (;;) {
+		error = wait_stop(pid, &signal);
+		if (error || signal == SIGSTOP || signal == SIGTRAP)
+			return error;
+		if (ptrace(PTRACE_CONT, pid, NULL, (void *)(intptr_t)signal))
+			return -errno;
+	}
+}
+
+int launch_hold_again(pid_t pid)
+{
+	int error = 0;
+
+	if (ptrace(PTRACE_SEIZE, pid, NULL, (void *)(PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD)) ||
+	    ptrace(PTRACE_INTERRUPT, pid, NULL, NULL))
+		error = -errno;
+	if (!error)
+		error = run_to_stop(pid);
+	if (!error && !has_not_begun(pid))
+		error = -EALREADY;
+	/* From here on it is ptrace that holds it, and its end lets it run. */
+	kill(pid, SIGCONT);
+	if (!error)
+		error = run_to_libraries(pid);
+	if (error)
+		ptrace(PTRACE_DETACH, pid, NULL, NULL);
+	return error;
 }
 
 int launch_go(pid_t pid)

@@ -21,7 +21,14 @@ int launch_held(char *const argv[], pid_t *ret, char *error, size_t size);
  */
 bool launch_had_children(pid_t pid);
 
-/* Lets the command run; memtop has no hold on it any more. Same thread as launch_held(). */
+/*
+ * The same for the program that the child executes, at which a SIGSTOP stopped it: holds it where
+ * launch_held() would, and takes the stop away. 0; -errno, then it runs on: -EALREADY if it has run
+ * already.
+ */
+int launch_hold_again(pid_t pid);
+
+/* Lets the command run; memtop has no hold on it any more. Same thread as it was held by. */
 int launch_go(pid_t pid);
 
 #endif

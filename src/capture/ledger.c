@@ -198,6 +198,30 @@ void ledger_cohorts(const struct ledger *ledger, unsigned slot, uint64_t now_ns,
 	}
 }
 
+static void add(uint64_t *to, uint64_t number)
+{
+	__atomic_fetch_add(to, number, __ATOMIC_ACQ_REL);
+}
+
+static void book_freed(struct abi_totals *totals, uint64_t bytes)
+{
+	add(&totals->freed_bytes, bytes);
+	add(&totals->freed_blocks, 1);
+}
+
+void ledger_lose(struct ledger *ledger, uint64_t address, uint64_t value)
+{
+	uint64_t key = abi_block_key(ledger->control->epoch, address);
+	unsigned home = abi_block_home(key, ledger->sizes.buckets);
+	unsigned site = abi_value_site(value) & (ledger->sizes.sites - 1);
+	unsigned row = ledger->control->cohort_row[abi_value_cohort(value)];
+
+	book_freed(&ledger->totals[site], abi_value_size(value));
+	book_freed(&ledger->cohorts[site].rows[row % ABI_COHORT_ROWS], abi_value_size(value));
+	__atomic_fetch_add(&ledger->lost_blocks[home & (ledger->sizes.sites - 1)], 1,
+			   __ATOMIC_ACQ_REL);
+}
+
 static void move_number(uint64_t *from, uint64_t *to)
 {
 	uint64_t number;

@@ -63,6 +63,11 @@ void ledger_cohorts(const struct ledger *ledger, unsigned slot, uint64_t now_ns,
 		    struct cohorts *ret);
 
 /* Keeps the clock going; call it at least as often as cohorts are wanted, any rate will do. */
+/*
+ * A block that is in the totals and not in the table is gone, nobody knows where: booked as freed,
+ * and should it be freed one day, that will be known for the free of a lost block.
+ */
+void ledger_lose(struct ledger *ledger, uint64_t address, uint64_t value);
 void ledger_tick(struct ledger *ledger, uint64_t now_ns);
 /* The clock alone, for who keeps the blocks' labels in a table of its own; true if it moved. */
 bool ledger_advance(struct ledger *ledger, uint64_t now_ns);

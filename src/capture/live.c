@@ -58,14 +58,26 @@ static void read_maps(struct live *live, uint64_t now_ns)
 	}
 }
 
+/*
+ * A new site's library may be as new, and it is named for ever by what is known at its birth. Where
+ * the target's linker tells of its changes and there are none, only code that is in no module is a
+ * reason to read the maps again.
+ */
+static bool modules_may_lack(struct live *live, const struct ledger *ledger, uint64_t now_ns)
+{
+	if (ledger_site_count(ledger) <= live->sites.seen[SIDE_USER])
+		return false;
+	return !live->heap.heap || heap_wait_fd(live->heap.heap) < 0 ||
+	       heap_module_changes(live->heap.heap) != ledger->control->module_changes ||
+	       sites_meet_unknown_code(&live->sites, ledger, live->mapped, now_ns);
+}
+
 static void read_sites(struct live *live, uint64_t now_ns)
 {
 	struct ledger *ledger = live_user_ledger(live);
 	struct sites_describe describe;
 
-	/* A new site's library may be as new: named for ever by what is known at its birth. */
-	if (ledger && !live->let_go && !live->execed &&
-	    ledger_site_count(ledger) > live->sites.seen[SIDE_USER])
+	if (ledger && !live->let_go && !live->execed && modules_may_lack(live, ledger, now_ns))
 		live_update_modules(live, now_ns);
 	modules_follow(live->modules, live->mapped);
 	if (ledger)
@@ -130,6 +142,20 @@ static const char *shown_reason(struct live *live)
 	return *live->shown_reason ? live->shown_reason : NULL;
 }
 
+/* All that memtop has the kernel keep for it. */
+static uint64_t tables_bytes(struct live *live)
+{
+	const struct ledger *ledger = live_user_ledger(live);
+	struct unwinder_status unwind = {0};
+	uint64_t bytes = ledger ? ledger_bytes(&ledger->sizes) : 0;
+
+	if (live->kernel)
+		bytes += ledger_bytes(&kernel_side_ledger(live->kernel)->sizes);
+	if (live->options.unwinder)
+		live->options.unwinder->ops->status(live->options.unwinder, &unwind);
+	return bytes + unwind.bytes_reserved;
+}
+
 static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 {
 	struct charge_user user = {.limit_bytes = live->options.limit_bytes};
@@ -152,6 +178,7 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 		pages_level_cost(live->pages, now_ns, &ret->overhead);
 	else if (live->heap.cost)
 		cost_meter_sample(live->heap.cost, live->heap.heap, now_ns, &ret->overhead);
+	ret->overhead.tables_bytes = tables_bytes(live);
 	add_walks(live, now_ns, &ret->overhead);
 	self_meter_sample(&live->self, now_ns, &ret->overhead);
 	collect_losses(live, ret->losses);
@@ -346,7 +373,7 @@ int live_open(const struct live_options *options, struct source **ret, char *err
 	/* The heap last: from its first event on the watch is needed. */
 	if (options->kernel)
 		live_open_kernel(live);
-	live->heap.held = options->launched > 0;
+	live->heap.launched = live->heap.held = options->launched > 0;
 	status = live_choose_level(live, error, size);
 	if (status)
 		goto failed;

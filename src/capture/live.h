@@ -15,11 +15,12 @@
 
 struct live_options {
 	pid_t pid;
-	enum level level;		      /* LEVEL_AUTO: the highest that fits the budget */
-	double budget_percent;		      /* of the busiest thread; NAN = no governor */
-	bool kernel;			      /* watch the kernel side too */
-	uint64_t limit_bytes;		      /* a limit of the user's own; 0 = none */
-	pid_t launched;			      /* the target is our child; 0 if not */
+	enum level level;      /* LEVEL_AUTO: the highest that fits the budget */
+	double budget_percent; /* of the busiest thread; NAN = no governor */
+	bool kernel;	       /* watch the kernel side too */
+	uint64_t max_blocks;   /* live blocks to make room for; 0 = by the target's size */
+	uint64_t limit_bytes;  /* a limit of the user's own; 0 = none */
+	pid_t launched;	       /* the target is our child; 0 if not */
 	struct allocators_options allocators; /* what it points to lives as long as the source */
 	struct unwinder *unwinder; /* gives stacks their tables; closed with the source */
 };

@@ -5,6 +5,7 @@
  */
 #include "capture/live_state.h"
 
+#include "capture/launch.h"
 #include "capture/procmaps.h"
 
 #include <errno.h>
@@ -43,6 +44,11 @@ int live_update_modules(struct live *live, uint64_t now_ns)
 	live->modules_ns = now_ns;
 	if (procmaps_read(live->options.pid, &maps))
 		return 0;
+	/* Those of another program are not this book's. */
+	if (live->heap.heap && heap_execs(live->heap.heap)) {
+		procmaps_deinit(&maps);
+		return 0;
+	}
 	changes = procmaps_update_modules(live->mapped, &maps, live->options.pid, now_ns);
 	if (changes && live_user_ledger(live))
 		sites_follow(&live->sites, live_user_ledger(live), live->mapped, now_ns);
@@ -68,6 +74,10 @@ void live_let_go(struct live *live)
 /* The last word of a book: totals as they stand, losses kept. By the reading thread alone. */
 void live_close_book(struct live *live, uint64_t now_ns)
 {
+	/* Whoever closes it: an exec that it saw begins a generation, and may have stopped the
+	 * target. */
+	if (heap_execs(live->heap.heap))
+		live->execed = live->stopped = true;
 	live->let_go = false;
 	modules_follow(live->modules, live->mapped);
 	sites_refresh(&live->sites, heap_ledger(live->heap.heap), SIDE_USER, live->modules, NULL,
@@ -117,10 +127,13 @@ void live_step_down(struct live *live)
 static int enter_heap(struct live *live, bool canary, char *error, size_t size)
 {
 	struct memory memory = {0};
-	struct heap_level_target target = {.threads = live->target.threads};
+	struct heap_level_target target = {.threads = live->target.threads,
+					   .max_blocks = live->options.max_blocks};
 
 	memory_read(live->memory, live->heap.heap != NULL, &memory);
-	target.rss_bytes = memory.rss_bytes;
+	target.anon_bytes = memory.anon_bytes;
+	if (live->kernel)
+		target.other_tables_bytes = ledger_bytes(&kernel_side_ledger(live->kernel)->sizes);
 	return heap_level_enter(&live->heap, &target, canary, error, size);
 }
 
@@ -180,7 +193,8 @@ int live_choose_level(struct live *live, char *error, size_t size)
 		return enter_pages(live, error, size);
 	status = enter_heap(live, automatic, error, size);
 	/* What the user named and cannot be had is his error, whatever the level. */
-	if (status && automatic && status != -EINVAL) {
+	if (status && automatic && status != -EINVAL &&
+	    !(status == -ENOMEM && live->options.max_blocks)) {
 		live_give_reason(live, "%s", error);
 		enter_pages(live, no_pages, sizeof(no_pages));
 		return 0;
@@ -199,8 +213,11 @@ uint64_t live_restart(struct live *live, uint64_t now_ns)
 	char error[REASON_SIZE];
 
 	eventfd_t news;
+	bool held;
 
-	live->restart = live->execed = false;
+	/* Only what was stopped at its exec can be held before its first instruction. */
+	held = live->options.launched && live->stopped && !launch_hold_again(live->options.pid);
+	live->restart = live->execed = live->stopped = false;
 	live->heap.options.functions_may_miss = true;
 	eventfd_read(live->news_fd, &news);
 	target_identity_read(live->options.pid, &live->identity);
@@ -209,9 +226,14 @@ uint64_t live_restart(struct live *live, uint64_t now_ns)
 	new_generation(live, now_ns);
 	live_update_modules(live, now_ns);
 	/* The heap first: what it does not see is lost, and the kernel side takes its time. */
+	live->heap.held = held;
 	if (live_choose_level(live, error, sizeof(error)))
 		live_give_reason(live, "%s", error);
+	live->heap.held = false;
+	live->from_start = held;
 	restart_kernel(live);
+	if (held)
+		launch_go(live->options.pid);
 	now_ns = monotonic_ns(); /* all that takes a while */
 	live_update_modules(live, now_ns);
 	return now_ns;

@@ -63,6 +63,7 @@ struct live {
 	uint64_t attached_ns;
 	bool from_start; /* the book began before the program's first instruction */
 	bool execed;	 /* another program runs: the next snapshot is this generation's last */
+	bool stopped;	 /* at that exec, before the first instruction; only our own child */
 	bool restart;	 /* that was given: the next read begins a generation */
 	bool ended;	 /* the final snapshot was given */
 };

@@ -25,12 +25,19 @@
  * After an exec the probes would go on in the new program, whose blocks are none of this book's: it
  * is closed at once, and read() begins a new one.
  */
-void live_notice_exec(struct live *live)
+static bool has_execed(const struct live *live)
 {
 	struct target_identity now;
 
-	if (live->execed || live->restart || target_identity_read(live->options.pid, &now) ||
-	    target_identity_compare(&live->identity, &now) != TARGET_EXECED)
+	if (live->heap.heap && heap_execs(live->heap.heap))
+		return true;
+	return !target_identity_read(live->options.pid, &now) &&
+	       target_identity_compare(&live->identity, &now) == TARGET_EXECED;
+}
+
+void live_notice_exec(struct live *live)
+{
+	if (live->execed || live->restart || !has_execed(live))
 		return;
 	live->execed = true;
 	eventfd_write(live->news_fd, 1);
@@ -142,8 +149,10 @@ static void *watch(void *argument)
 		if (!live->ended && monotonic_ns() - looked_ns >= ms * 900000ull) {
 			looked_ns = monotonic_ns();
 			look(live);
-		} else if (!live->ended && !live->execed && !live->restart) {
-			follow_modules(live, monotonic_ns());
+		} else if (!live->ended) {
+			live_notice_exec(live); /* its mappings are not this book's */
+			if (!live->execed && !live->restart)
+				follow_modules(live, monotonic_ns());
 		}
 		pthread_mutex_unlock(&live->lock);
 	}

@@ -27,11 +27,12 @@ libcapture_a_SOURCES = \
 	src/capture/kernel_modules.c src/capture/kernel_modules.h \
 	src/capture/launch.c src/capture/launch.h \
 	src/capture/ledger.c src/capture/ledger.h \
-	src/capture/lifetime.c src/capture/lifetime.h \
+	src/capture/forks.c src/capture/forks.h src/capture/lifetime.c src/capture/lifetime.h \
 	src/capture/linkmap.c src/capture/linkmap.h \
 	src/capture/live.c src/capture/live.h \
 	src/capture/loader_probe.c src/capture/loader_probe.h \
 	src/capture/live.c src/capture/live_level.c src/capture/live_watch.c src/capture/live_state.h src/capture/live.h \
+	src/capture/lost_calls.c src/capture/lost_calls.h \
 	src/capture/maps_book.c src/capture/maps_book.h \
 	src/capture/maps_side.c src/capture/maps_side.h \
 	src/capture/memory.c src/capture/memory.h \

@@ -60,6 +60,7 @@ int procfs_read(pid_t pid, const char *name, char **ret, size_t *size)
 /* Numbers of /proc/PID/stat after the state, by their field number in proc(5). */
 enum {
 	FIELD_FIRST = 4,
+	FIELD_PARENT = 4,
 	FIELD_FLAGS = 9,
 	FIELD_REAPED_FAULTS = 11,
 	FIELD_THREADS = 20,
@@ -94,6 +95,7 @@ int procstat_parse(const char *text, struct procstat *ret)
 			return -EINVAL;
 		at = end;
 	}
+	ret->parent = (pid_t)fields[FIELD_PARENT];
 	ret->flags = (unsigned)fields[FIELD_FLAGS];
 	ret->reaped_faults = fields[FIELD_REAPED_FAULTS];
 	ret->threads = (unsigned)fields[FIELD_THREADS];

@@ -24,6 +24,7 @@ struct procstat {
 	pid_t pid;
 	char comm[64]; /* kernel threads have long ones */
 	char state;    /* R S D T t Z X ... */
+	pid_t parent;
 	unsigned flags;
 	unsigned threads;
 	uint64_t reaped_faults; /* minor page faults of children that were waited for */
@@ -33,6 +34,7 @@ struct procstat {
 	uint64_t stack_pointer; /* 0 where the kernel does not tell */
 };
 
+#define PROCSTAT_EXITING 0x00000004u /* PF_EXITING in flags */
 #define PROCSTAT_KTHREAD 0x00200000u /* PF_KTHREAD in flags */
 
 /* -EINVAL if the text is not such a line. A ')' or a newline in comm does not mislead it. */

@@ -123,6 +123,20 @@ static void add(struct sites *sites, const struct ledger *ledger, enum side side
 	*vec_push(&sites->origins) = (struct site_origin){.side = side, .slot = slot};
 }
 
+bool sites_meet_unknown_code(const struct sites *sites, const struct ledger *ledger,
+			     const struct modules *modules, uint64_t now_ns)
+{
+	size_t count = ledger_site_count(ledger);
+
+	for (size_t i = sites->seen[SIDE_USER]; i < count; i++) {
+		unsigned slot = ledger_site_slot(ledger, i);
+
+		if (slot && unknown_frames(&ledger->sites[slot], modules, now_ns))
+			return true;
+	}
+	return false;
+}
+
 void sites_refresh(struct sites *sites, const struct ledger *ledger, enum side side,
 		   const struct modules *modules, const struct sites_describe *describe,
 		   uint64_t now_ns)

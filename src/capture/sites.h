@@ -52,6 +52,10 @@ void sites_clear(struct sites *sites);
 void sites_end_side(struct sites *sites, enum side side);
 void sites_deinit(struct sites *sites);
 
+/* Whether sites of the user side that sites_refresh() has not seen yet have code in no module. */
+bool sites_meet_unknown_code(const struct sites *sites, const struct ledger *ledger,
+			     const struct modules *modules, uint64_t now_ns);
+
 /* Adds what is new in the ledger of `side` and reads the totals of all of that side. */
 void sites_refresh(struct sites *sites, const struct ledger *ledger, enum side side,
 		   const struct modules *modules, const struct sites_describe *describe,

@@ -240,7 +240,8 @@ int target_identity_read(pid_t pid, struct target_identity *ret)
 
 	if (error)
 		return error;
-	if (has_ended(&process))
+	/* On its way out a process has no memory any more, and still runs for a while. */
+	if (has_ended(&process) || !process.start_code)
 		return -ESRCH;
 	memset(ret, 0, sizeof(*ret));
 	ret->start_time = process.start_time;
@@ -259,7 +260,10 @@ enum target_change target_identity_compare(const struct target_identity *before,
 {
 	if (before->start_time != now->start_time)
 		return TARGET_REPLACED;
-	if (before->exe_device != now->exe_device || before->exe_inode != now->exe_inode ||
+	/* One that cannot be told is no other: its memory went right after its numbers were read.
+	 */
+	if ((now->exe_inode &&
+	     (before->exe_device != now->exe_device || before->exe_inode != now->exe_inode)) ||
 	    before->start_code != now->start_code || before->start_stack != now->start_stack)
 		return TARGET_EXECED;
 	return TARGET_SAME;

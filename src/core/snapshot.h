@@ -97,6 +97,7 @@ struct overhead {
 	char worst_thread_name[16];
 	double self_cpu_percent;
 	uint64_t self_rss_bytes;
+	uint64_t tables_bytes; /* of kernel memory, for live blocks, sites and stacks */
 };
 
 enum site_flag {

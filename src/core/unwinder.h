@@ -18,6 +18,7 @@ struct unwinder_status {
 	unsigned tables_without; /* modules without frame information */
 	unsigned tables_refused; /* no room left within the limit */
 	uint64_t bytes;
+	uint64_t bytes_reserved; /* of memory, in use or not */
 };
 
 /* Addresses in the target, [start, end). */
@@ -35,6 +36,11 @@ struct unwinder_ops {
 	 */
 	void (*anonymous)(struct unwinder *unwinder, const struct unwinder_range *ranges,
 			  size_t count);
+	/*
+	 * Before prepare(): the bytes that the tables will take, at most `most` from now on. Once
+	 * they exist, what they take.
+	 */
+	uint64_t (*plan)(struct unwinder *unwinder, uint64_t most);
 	/* Before `object` is loaded: gives its maps their size. 0 or -errno. */
 	int (*prepare)(struct unwinder *unwinder, struct bpf_object *object);
 	/* After it was loaded: fills its maps with what is compiled. 0 or -errno. */

@@ -41,6 +41,9 @@ struct row {
 struct view {
 	const struct picture *picture; /* of the last sync, borrowed */
 	struct picture *frozen;	       /* owned; NULL = not frozen */
+	VEC(struct picture *) past;    /* owned: the last of each generation, oldest first */
+	size_t looked_at;	       /* of `past`, while looks_back */
+	bool looks_back;
 	unsigned generation;
 	VEC(struct row) rows, scratch;
 	size_t side_sites; /* sites of the side, shown or not */
@@ -101,6 +104,9 @@ void view_free(struct view *view)
 	if (!view)
 		return;
 	picture_free(view->frozen);
+	for (size_t i = 0; i < view->past.count; i++)
+		picture_free(view->past.data[i]);
+	vec_deinit(&view->past);
 	drop_filter(view);
 	forget_texts(view);
 	vec_deinit(&view->texts);
@@ -251,7 +257,7 @@ static void sort_rows(struct view *view)
 	struct row *rows = view->rows.data;
 	size_t count = view->rows.count;
 
-	vec_reserve(&view->scratch, count);
+	vec_reserve(&view->scratch, view->rows.capacity);
 	for (size_t width = 1; width < count; width *= 2)
 		for (size_t from = 0; from + width < count; from += 2 * width) {
 			size_t left = count - from;
@@ -344,6 +350,8 @@ static void rebuild(struct view *view)
 	view->rows.count = 0;
 	view->side_sites = 0;
 	view->seen_sites = picture ? picture->site_count : 0;
+	/* Whatever is shown of them later. */
+	vec_reserve(&view->rows, view->seen_sites);
 	for (uint32_t i = 0; i < view->seen_sites; i++) {
 		const struct site_stats *site = &picture->sites[i];
 		struct row *row;
@@ -441,9 +449,25 @@ static void take_in(struct view *view)
 	}
 }
 
+/* Infos and modules outlive generations, so a copy of the picture is enough. */
+static void remember(struct view *view, const struct picture *picture)
+{
+	if (view->past.count == VIEW_PAST_MOST) {
+		picture_free(view->past.data[0]);
+		view->past.count--;
+		memmove(view->past.data, view->past.data + 1,
+			view->past.count * sizeof(*view->past.data));
+		/* What is drawn is a copy of its own. */
+		view->looked_at -= view->looked_at ? 1 : 0;
+	}
+	*vec_push(&view->past) = picture_copy(picture);
+}
+
 void view_sync(struct view *view, const struct picture *picture)
 {
 	view->picture = picture;
+	if (picture && picture->final)
+		remember(view, picture);
 	if (!view->frozen && picture)
 		take_in(view);
 }
@@ -660,5 +684,47 @@ void view_set_frozen(struct view *view, bool frozen)
 	}
 	picture_free(view->frozen);
 	view->frozen = NULL;
+	view->looks_back = false;
 	take_in(view);
+}
+
+static bool is_past(const struct view *view, size_t index)
+{
+	return index < view->past.count &&
+	       view->past.data[index]->generation != view->picture->generation;
+}
+
+bool view_look(struct view *view, int direction)
+{
+	size_t at = view->looks_back ? view->looked_at : view->past.count;
+
+	if (!view->picture || (direction > 0 && !view->looks_back))
+		return false;
+	if (direction > 0 && !is_past(view, at + 1)) {
+		view_set_frozen(view, false);
+		return true;
+	}
+	/* The last of the present generation is the present. */
+	do
+		at += direction > 0 ? 1 : (size_t)-1;
+	while (direction < 0 && at < view->past.count && !is_past(view, at));
+	if (at >= view->past.count)
+		return false;
+	picture_free(view->frozen);
+	view->frozen = picture_copy(view->past.data[at]);
+	view->looks_back = true;
+	view->looked_at = at;
+	start_generation(view, view->frozen->generation);
+	rebuild(view);
+	return true;
+}
+
+bool view_looks_back(const struct view *view)
+{
+	return view->looks_back;
+}
+
+unsigned view_present_generation(const struct view *view)
+{
+	return view->picture ? view->picture->generation : 0;
 }

@@ -29,6 +29,8 @@ typedef void view_text_fn(void *context, const struct picture *picture,
 
 struct view;
 
+#define VIEW_PAST_MOST 8
+
 struct view *view_new(void);
 void view_free(struct view *view);
 
@@ -79,5 +81,15 @@ void view_set_all_unfolded(struct view *view, bool unfolded);
 
 bool view_frozen(const struct view *view);
 void view_set_frozen(struct view *view, bool frozen);
+
+/*
+ * Looks back at the last picture of an earlier generation (-1), or forward again (1) and at last to
+ * the present. The last VIEW_PAST_MOST of them are kept. False if there is none in that direction.
+ * Looking back is a kind of being frozen, and view_set_frozen(view, false) ends it.
+ */
+bool view_look(struct view *view, int direction);
+bool view_looks_back(const struct view *view);
+/* Generation of the present, whatever is looked at. */
+unsigned view_present_generation(const struct view *view);
 
 #endif

@@ -217,6 +217,7 @@ static json_t *overhead_object(const struct selection *selection)
 	put_real(object, "names_percent", selection->names_percent);
 	put_real(object, "self_cpu_percent", overhead->self_cpu_percent);
 	put_count(object, "self_rss_bytes", overhead->self_rss_bytes);
+	put_count(object, "tables_bytes", overhead->tables_bytes);
 	put_real(object, "truncated_percent", picture->truncated_percent);
 	put_known(object, "unwind_bytes", unwind->bytes, picture->sides[SIDE_USER].known);
 	put_known(object, "unwind_tables_pending", unwind->tables_pending,

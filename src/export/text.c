@@ -107,7 +107,7 @@ static void write_header(FILE *out, const struct selection *selection, unsigned 
 	const struct picture *picture = selection->picture;
 	const struct target_state *target = &picture->target;
 	char clock[FORMAT_SIZE], elapsed[FORMAT_SIZE], cost[FORMAT_SIZE], names[FORMAT_SIZE];
-	char lost[FORMAT_SIZE];
+	char lost[FORMAT_SIZE], tables[FORMAT_SIZE];
 	struct line line = {0};
 
 	add(&line, "%s  %s[%d] %s", format_clock(clock, picture->time_unix_ns), target->comm,
@@ -122,6 +122,8 @@ static void write_header(FILE *out, const struct selection *selection, unsigned 
 	if (picture->level != LEVEL_RSS && !isnan(picture->overhead.target_percent))
 		add(&line, "  cost %s of its CPU",
 		    format_percent(cost, picture->overhead.target_percent));
+	if (picture->overhead.tables_bytes)
+		add(&line, "  tables %s", format_bytes(tables, picture->overhead.tables_bytes));
 	if (!isnan(selection->names_percent))
 		add(&line, "  names %s", format_percent(names, selection->names_percent));
 	write_line(out, &line, width);
@@ -211,6 +213,8 @@ static void write_losses(FILE *out, const struct picture *picture, unsigned widt
 		if (losses[i].name && picture->losses[i])
 			add(&line, "%s %s %s", line.length ? "," : "loss:", losses[i].name,
 			    format_count(count, picture->losses[i]));
+	if (picture->losses[ABI_LOSS_LIVE_TABLE_FULL])
+		add(&line, "; room for more blocks with --max-blocks");
 	if (line.length)
 		write_line(out, &line, width);
 }

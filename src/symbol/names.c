@@ -486,9 +486,12 @@ size_t names_bytes(const struct names *names)
 		bytes += symtab_bytes(names->map.symtab);
 	if (names->image)
 		bytes += image_bytes(names->image);
-	if (names->lines)
-		bytes += lines_bytes(names->lines);
-	return bytes;
+	return bytes + names_grown_bytes(names);
+}
+
+size_t names_grown_bytes(const struct names *names)
+{
+	return names->lines ? lines_bytes(names->lines) : 0;
 }
 
 void names_unload(struct names *names)

@@ -75,6 +75,8 @@ bool names_changed(const struct names *names);
 
 /* Memory that names_unload() would give back; names_load() reads it anew. */
 size_t names_bytes(const struct names *names);
+/* That part of it which grows as names_find() is asked. */
+size_t names_grown_bytes(const struct names *names);
 void names_unload(struct names *names);
 
 #endif

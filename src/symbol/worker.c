@@ -8,7 +8,8 @@
  * (fetch.h), and the other objects' go on.
  *
  * Memory: what an object has loaded stays for the next question, up to MAX_LOADED_BYTES over all
- * (the least recently used goes first), and all of it goes after IDLE_MS without questions.
+ * (the least recently used goes first; a single bigger one once it has no more questions), and all
+ * of it goes after IDLE_MS without questions.
  *
  * It runs at a lower priority than the display and takes no signals but its own faults.
  */
@@ -216,6 +217,18 @@ static void run_batch(struct state *state, struct batch *batch)
 	publish_object(state, batch->object);
 }
 
+/* To open a big file again costs more than it gives back, while there are questions to it; what
+ * grows with the questions has its bound all the same. */
+static bool is_needed(struct state *state, const struct object *object, size_t most_bytes)
+{
+	bool ret;
+
+	pthread_mutex_lock(&state->lock);
+	ret = object->wanted[NAMES_QUICK].count || object->wanted[NAMES_DEEP].count;
+	pthread_mutex_unlock(&state->lock);
+	return ret && names_grown_bytes(object->names) <= most_bytes;
+}
+
 /*
  * `objects` grows in the other thread: a copy of the list is taken under the lock. The objects
  * themselves stay.
@@ -243,7 +256,8 @@ static void unload(struct state *state, size_t most_bytes, size_t most)
 			if (!oldest || (*object)->used < oldest->used)
 				oldest = *object;
 		}
-		if (!oldest || (bytes <= most_bytes && count <= most) || (count == 1 && most))
+		if (!oldest || (bytes <= most_bytes && count <= most) ||
+		    (count == 1 && most && is_needed(state, oldest, most_bytes)))
 			break;
 		names_unload(oldest->names);
 	}

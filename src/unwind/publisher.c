@@ -147,17 +147,38 @@ void publisher_remove(struct publisher *publisher, uint32_t module_id)
 	}
 }
 
-int publisher_size_maps(struct publisher *publisher, struct bpf_object *object)
+/* For the mappings so far and a reserve for more. */
+static uint64_t wanted_bytes(const struct publisher *publisher)
 {
-	uint64_t text = 0, bytes, blocks;
-	struct mapping *mapping;
-	int error;
+	const struct mapping *mapping;
+	uint64_t text = 0, bytes;
 
 	vec_for_each(mapping, &publisher->mappings)
 		text += mapping->end - mapping->start;
 	bytes = text / TEXT_PER_TABLE + RESERVE_BYTES;
-	if (bytes > publisher->limit_bytes)
-		bytes = publisher->limit_bytes;
+	return bytes < publisher->limit_bytes ? bytes : publisher->limit_bytes;
+}
+
+static uint64_t maps_bytes(const struct publisher *publisher)
+{
+	return (uint64_t)publisher->rows_max * sizeof(struct unwind_row) +
+	       (uint64_t)publisher->blocks_max * sizeof(struct unwind_block);
+}
+
+uint64_t publisher_plan(struct publisher *publisher, uint64_t most)
+{
+	if (publisher->memory[MAP_ROWS])
+		return maps_bytes(publisher);
+	if (publisher->limit_bytes > most)
+		publisher->limit_bytes = most;
+	return wanted_bytes(publisher);
+}
+
+int publisher_size_maps(struct publisher *publisher, struct bpf_object *object)
+{
+	uint64_t bytes = wanted_bytes(publisher), blocks;
+	int error;
+
 	blocks = bytes / BLOCKS_SHARE / sizeof(struct unwind_block) + 1;
 	publisher->blocks_max = (uint32_t)(blocks < INT32_MAX ? blocks : INT32_MAX);
 	blocks = (bytes - bytes / BLOCKS_SHARE) / sizeof(struct unwind_row) + 1;
@@ -380,8 +401,7 @@ void publisher_read_status(const struct publisher *publisher, struct publisher_s
 	tables_count(publisher->tables, TABLE_PENDING, &ret->tables_pending);
 	tables_count(publisher->tables, TABLE_WITHOUT, &ret->tables_without);
 	tables_count(publisher->tables, TABLE_REFUSED, &ret->tables_refused);
-	ret->bytes_limit = (uint64_t)publisher->rows_max * sizeof(struct unwind_row) +
-			   (uint64_t)publisher->blocks_max * sizeof(struct unwind_block);
+	ret->bytes_limit = maps_bytes(publisher);
 	if (publisher->memory[MAP_ROWS])
 		ret->bytes_used = ret->bytes_limit -
 				  publisher->rows_free.free_count * sizeof(struct unwind_row) -

@@ -42,6 +42,11 @@ void publisher_add(struct publisher *publisher, const struct module *module);
 /* Forgets a mapping; publish before its addresses are used again. */
 void publisher_remove(struct publisher *publisher, uint32_t module_id);
 
+/*
+ * Before publisher_size_maps(): the bytes that the maps will take, at most `most`; where that is
+ * less than what was allowed to it, it is the limit from now on. Once the maps exist, their bytes.
+ */
+uint64_t publisher_plan(struct publisher *publisher, uint64_t most);
 /* Sets the sizes of the maps, by the mappings so far and a reserve for more. 0 or -errno. */
 int publisher_size_maps(struct publisher *publisher, struct bpf_object *object);
 /* Takes the maps of the loaded object into use, until the publisher is freed. 0 or -errno. */

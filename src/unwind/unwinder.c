@@ -76,6 +76,11 @@ static void anonymous(struct unwinder *base, const struct unwinder_range *ranges
 	}
 }
 
+static uint64_t plan(struct unwinder *base, uint64_t most)
+{
+	return publisher_plan(((struct table_unwinder *)base)->publisher, most);
+}
+
 static int prepare(struct unwinder *base, struct bpf_object *object)
 {
 	struct table_unwinder *unwinder = (struct table_unwinder *)base;
@@ -134,6 +139,8 @@ static void status(const struct unwinder *base, struct unwinder_status *ret)
 	ret->tables_without = published.tables_without;
 	ret->tables_refused = published.tables_refused;
 	ret->bytes = published.bytes_used;
+	ret->bytes_reserved =
+		((const struct table_unwinder *)base)->opened ? published.bytes_limit : 0;
 }
 
 static void table_unwinder_close(struct unwinder *base)
@@ -149,6 +156,7 @@ static void table_unwinder_close(struct unwinder *base)
 static const struct unwinder_ops ops = {
 	.update = update,
 	.anonymous = anonymous,
+	.plan = plan,
 	.prepare = prepare,
 	.adopt = adopt,
 	.work = work,

@@ -20,7 +20,7 @@ from target import built
 
 
 def pairs(figures):
-    seen = run_figures(program("bench_pair"), "7", "20000")
+    seen = run_figures(program("bench_pair"), "7", "12000")
     figures.update(seen)
     rows = []
 

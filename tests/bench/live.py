@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from batch import Batch
@@ -152,23 +153,27 @@ def anonymous_bytes(pid):
 
 
 def itself(seconds=8):
+    """With plain text for output: JSON of all frames takes more, and a reader who wants it."""
     with Target() as target:
         target.ask("hot 6 0 400")
-        with memtop_on(target.pid, "--level", "heap") as memtop:
-            target.ask(f"keep {SITES} 0 1")
-            tick = memtop.tick_where(lambda tick: tick["user"]["live_blocks"] >= SITES, "blocks",
-                                     seconds=60)
-            for _ in range(2):  # names come meanwhile
-                memtop.tick()
-            before, started = thread_cpu_ns(memtop.process.pid), time.monotonic()
-            while time.monotonic() - started < seconds:
-                tick = memtop.tick()
-            cpu = thread_cpu_ns(memtop.process.pid) - before
-            percent = cpu / 1e9 / (time.monotonic() - started) * 100
-            own = anonymous_bytes(memtop.process.pid) / 2**20
-            sites = tick["sites_total"]
-    return [row("self.cpu", f"memtop itself at 1 Hz, {sites:,} sites: CPU", percent, "% of a core",
-                target=at_most(1)),
+        with subprocess.Popen([MEMTOP, "-b", "--level", "heap", "--side", "user", "-p",
+                               str(target.pid)], stdout=subprocess.PIPE, text=True) as memtop:
+            try:
+                line = memtop.stdout.readline()
+                if not line:
+                    raise NotRun(f"memtop ended with {memtop.wait()}")
+                target.ask(f"keep {SITES} 0 1")
+                threading.Thread(target=memtop.stdout.read, daemon=True).start()
+                time.sleep(3)  # names come meanwhile
+                before, started = thread_cpu_ns(memtop.pid), time.monotonic()
+                time.sleep(seconds)
+                cpu = thread_cpu_ns(memtop.pid) - before
+                percent = cpu / 1e9 / (time.monotonic() - started) * 100
+                own = anonymous_bytes(memtop.pid) / 2**20
+            finally:
+                memtop.kill()
+    return [row("self.cpu", f"memtop itself at 1 Hz, {SITES:,} sites: CPU", percent,
+                "% of a core", target=at_most(1)),
             row("self.memory", "the same: memory beside tables and debug information", own, "MiB",
                 target=at_most(64))]
 
@@ -268,10 +273,10 @@ def overhead_once(target, spins, pairs):
     return without, watched, median(said)
 
 
-OVERHEADS = ((4000, 300000), (25000, 110000), (120000, 30000))  # spins, pairs: 1.5 s each
+OVERHEADS = ((4000, 240000), (25000, 80000), (120000, 22000))  # spins, pairs: 1 s each
 
 
-def overhead_figures(rounds=5):
+def overhead_figures(rounds=4):
     """(spins, truth, said) for each load, in percent of the target's CPU time. The truth is by the
     least disturbed rounds: other load makes the target slower, never faster."""
     result = []

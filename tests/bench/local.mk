@@ -2,7 +2,7 @@
 #
 #   make bench          every target of speed in one table, with bench.json beside it
 #   make bench-peers    the same target under other tools
-#   make bench-curves   how costs grow: doc/bench/*.svg
+#   make bench-curves   how costs grow: doc/cost.svg, drawn of doc/cost.json
 #
 # The others are the parts that these consist of.
 bench_programs = tests/bench/bench_pair tests/bench/bench_watch \
@@ -63,6 +63,19 @@ bench-stacks: tests/bench/bench_stacks tests/bench/stack_chain tests/bench/stack
 	tests/bench/bench_stacks tests/bench/stack_chain tests/bench/stack_chain_fp
 	tests/unwind/check_cfi -c $(CHECK_CFI_PATHS)
 
+# Names on a target with over 200 MB of debug information, which is made here. Needs root.
+EXTRA_DIST += tests/bench/big_dwarf.sh tests/bench/bench_names.py
+.PHONY: bench-names
+bench-names: memtop
+	$(SHELL) $(top_srcdir)/tests/bench/big_dwarf.sh tests/bench/big 150
+	$(SHELL) $(top_srcdir)/tests/bench/big_dwarf.sh tests/bench/small 1
+	MEMTOP=$(abs_top_builddir)/memtop $(PYTHON3) $(top_srcdir)/tests/bench/bench_names.py \
+		tests/bench/big/big_dwarf tests/bench/small/big_dwarf
+
+clean-local: clean-bench-names
+.PHONY: clean-bench-names
+clean-bench-names:
+	rm -rf tests/bench/big tests/bench/small
 # As root: make bench-pages
 EXTRA_PROGRAMS += tests/bench/bench_pages
 CLEANFILES += tests/bench/bench_pages
@@ -75,7 +88,7 @@ bench-pages: all tests/bench/bench_pages
 	$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/bench_pages.py
 .PHONY: bench-pages
 EXTRA_DIST += tests/bench/bench.py tests/bench/benchlib.py tests/bench/live.py \
-	tests/bench/peers.py tests/bench/compare
+	tests/bench/peers.py tests/bench/curves.py tests/bench/compare
 BENCH_ENVIRONMENT = $(AM_TESTS_ENVIRONMENT) \
 	PYTHONPATH='$(abs_top_srcdir)/tests/lib:$(abs_top_srcdir)/tests/bench'; export PYTHONPATH;
 bench_needs = all $(bench_programs) tests/bench/stack_chain tests/bench/stack_chain_fp \
@@ -88,9 +101,31 @@ bench-peers: $(bench_needs)
 	$(BENCH_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/bench.py --peers \
 		--output bench-peers
 
+# Into the sources: they are shown in README.md.
+EXTRA_DIST += doc/cost.svg doc/cost.json
+.PHONY: bench-curves draw-curves
+bench-curves: tests/bench/bench_pair tests/bench/pair_target
+	$(MKDIR_P) $(top_srcdir)/doc
+	$(BENCH_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/curves.py $(top_srcdir)/doc/cost
+draw-curves:
+	$(BENCH_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/curves.py --draw \
+		$(top_srcdir)/doc/cost
+
 # Whether the cost that the screen shows is the true one. Apart from `make check`: it needs a machine
 # that does nothing else.
 EXTRA_DIST += tests/bench/check_cost.py
 .PHONY: check-cost
 check-cost: all tests/bench/bench_watch tests/bench/pair_target
 	$(BENCH_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/check_cost.py
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_tick
+TESTS += tests/unit/test_tick
+tests_unit_test_tick_SOURCES = tests/unit/test_tick.c tests/bench/fake_sites.c \
+	tests/bench/fake_sites.h
+tests_unit_test_tick_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_tick_LDFLAGS = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray \
+	-Wl,--wrap=strdup,--wrap=vasprintf
+tests_unit_test_tick_LDADD = libui.a libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS) \
+	$(CAPSTONE_LIBS) $(NCURSES_LIBS) $(CMOCKA_LIBS) -lpthread -lm
+endif

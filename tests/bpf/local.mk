@@ -17,6 +17,14 @@ tests_bpf_book_reader_LDADD = libsymbol.a libunwind.a libcapture.a libcore.a lib
 dist_check_SCRIPTS += tests/bpf/test_cases.py
 TESTS += tests/bpf/test_cases.py
 EXTRA_DIST += tests/lib/books.py
+# All of it, with the full amounts, on a busy machine; prints a table.
+check-books: all
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS=
+	$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bpf/check_books.py
+.PHONY: check-books
+EXTRA_DIST += tests/bpf/check_books.py
+dist_check_SCRIPTS += tests/bpf/test_ends.py
+TESTS += tests/bpf/test_ends.py
 # The kernel side alone, by a program that watches and one that holds.
 check_PROGRAMS += tests/bpf/kernel_watch tests/targets/kernel_holder
 tests_bpf_kernel_watch_SOURCES = tests/bpf/kernel_watch.c
@@ -39,7 +47,14 @@ TESTS += tests/bpf/test_gate.py tests/bpf/test_launch.py
 dist_check_SCRIPTS += tests/bpf/test_life.py tests/bpf/test_errors.py
 TESTS += tests/bpf/test_life.py tests/bpf/test_errors.py
 
+# Allocators; the test builds the targets itself, linked in one way or another.
+dist_check_SCRIPTS += tests/bpf/test_allocators.py tests/bpf/test_pools.py
+TESTS += tests/bpf/test_allocators.py tests/bpf/test_pools.py
+EXTRA_DIST += tests/targets/alloc.c tests/targets/alloc_rows.h tests/targets/alloc_pool.cc \
+	tests/targets/alloc_guarded.c
 # The budget.
+dist_check_SCRIPTS += tests/bpf/test_governor.py tests/bpf/test_max_blocks.py
+TESTS += tests/bpf/test_governor.py tests/bpf/test_max_blocks.py
 dist_check_SCRIPTS += tests/bpf/test_governor.py
 TESTS += tests/bpf/test_governor.py
 # The pages level.

@@ -279,6 +279,37 @@ def calls_that_are_left():
                     check(0 <= lost <= missed and lost < 2000, f"{lost} lost, {missed} named")
 
 
+def threads_that_are_cancelled():
+    live_is_zero(*follow("cancelled", ("cancelled",)))
+
+
+def threads_that_end_inside_a_call(kind="session"):
+    """Each is one return missed; a realloc's old block is lost with it."""
+    with Target("dead_threads", program="books_own") as target:
+        with Book(target.pid, "--kind", kind) as book:
+            ledger = target.until("dead")
+            dead, lost = ledger["left"], ledger["left"] // 2
+            wait_for(lambda: book.read()["losses"].get("return_missed") == dead,
+                     lambda: f"{dead} returns missed: {book.read()['losses']}")
+            for stop in ("dead", "freed"):
+                if stop == "freed":
+                    ledger = target.until(stop)
+                seen = book.read()
+                check_table(seen)
+                check_losses(seen, ("return_missed",))
+                check_equal(seen["losses"]["return_missed"], dead, f"{stop}: returns missed")
+                truth = next(site for site in own(ledger)["sites"] if site["site"] == "dead")
+                have = by_address(seen)[int(truth["return_address"], 16)]
+                truth = truth["since_ready"]
+                check_equal((have["allocated_blocks"], have["allocated_bytes"]),
+                            (truth["allocated_blocks"], truth["allocated_bytes"]), "allocated")
+                check_equal(have["freed_blocks"], max(truth["freed_blocks"], lost), "freed")
+                check_equal(seen["untracked_frees"], lost if stop == "freed" else 0,
+                            f"{stop}: frees of lost blocks")
+                # The C library frees what it had for a thread from before the attach.
+                check(seen["before_attach_frees"] <= 1, f"{stop}: frees from before")
+
+
 def exceptions():
     with Target("exceptions", program="books_cxx") as target:
         with Book(target.pid) as book:
@@ -374,5 +405,6 @@ if __name__ == "__main__":
          table_of_blocks_three_quarters_full, table_of_sites_too_small, idle_threads,
          children_do_not_count, children_that_live_on, library_in_the_place_of_another, threads_born_later,
          many_threads_and_paths, nested_calls_count_once, signals, signals_on_another_stack,
-         calls_that_are_left, exceptions, table_of_threads_too_small,
+         calls_that_are_left, threads_that_are_cancelled,
+         threads_that_end_inside_a_call, exceptions, table_of_threads_too_small,
          rounds_of_attach_and_detach, other_kinds_of_probes, other_allocators])

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 
 from tap import check, check_equal, run, wait_for
 from target import MEMTOP, built, running
@@ -149,6 +150,63 @@ def waiting(*options):
             yield memtop, pid
 
 
+def through_execs():
+    """Each program is followed from its own first instruction."""
+    for words in (["env", "A=b", LEAKY], ["sh", "-c", 'exec "$@"', "-", LEAKY],
+                  ["env", "env", "env", "env", LEAKY], [LEAKY, "one:7", "exec"], [STATIC, "exec"],
+                  ["env", STATIC]):
+        done, report = report_of(*words, "one:50", environment=EARLY, options=("-d", "3600"))
+        check_equal(done.returncode, 0, f"{words}: {done.stderr}")
+        check_equal(sums(report, "forget_early"), (1000, 10, 1), f"{words}: the constructor")
+        check_equal(sums(report, "forget_one"), (50, 1, 1), f"{words}: main, and nothing of before")
+        check_equal((report["level"], report["losses"]["total"]), ("heap", 0), "exactly")
+        execs = words.count("env") + words.count("sh") + words.count("exec")
+        check_equal(report["target"]["generation"], 1 + execs, "generations")
+
+
+def an_exec_that_fails_is_none():
+    done, report = report_of("sh", "-c", "exec /no/such/program 2>/dev/null; exit 3")
+    check(done.returncode, "it goes on, or ends")
+    check_equal((report["target"]["generation"], report["level"]), (1, "heap"), "one program")
+
+
+def signals_at_an_exec():
+    """A process that others signal while it is held."""
+    for number in (signal.SIGTERM, signal.SIGSTOP):
+        for step in range(6):
+            with tempfile.TemporaryDirectory() as folder:
+                note = os.path.join(folder, "pid")
+                with running(MEMTOP, "--level", "heap", "--side", "user", "--", LEAKY,
+                             f"file:{note}", "exec", "exec", "exec", "exit:4",
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as memtop:
+                    wait_for(lambda: os.path.exists(note), "the command", every=0.002)
+                    with open(note, encoding="ascii") as file:
+                        pid = int(file.read())
+                    time.sleep(step * 0.15)  # not a wait: the moment is what varies
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, number)
+                        if number == signal.SIGSTOP:
+                            time.sleep(0.05)
+                            os.kill(pid, signal.SIGCONT)
+                    expected = (4,) if number == signal.SIGSTOP else (4, 143)
+                    check(memtop.wait(60) in expected, f"{number.name}: {memtop.returncode}")
+
+
+def memtop_dies_at_an_exec():
+    """The command runs on, whatever memtop was at."""
+    for step in range(12):
+        with tempfile.TemporaryDirectory() as folder:
+            note, end = os.path.join(folder, "pid"), os.path.join(folder, "end")
+            with running(MEMTOP, "--level", "heap", "--side", "user", "--", LEAKY, f"file:{note}",
+                         "exec", "exec", f"file:{end}", stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL) as memtop:
+                wait_for(lambda: os.path.exists(note), "the command", every=0.002)
+                time.sleep(step * 0.06)  # not a wait: the moment of death is what varies
+                memtop.kill()
+                memtop.wait()
+            wait_for(lambda: os.path.exists(end), f"it goes on to its end, step {step}")
+
+
 def signals_are_passed_on():
     for number, code in ((signal.SIGUSR1, 21), (signal.SIGTERM, 143), (signal.SIGINT, 130),
                          (signal.SIGHUP, 129), (signal.SIGQUIT, 131), (signal.SIGUSR2, 140)):
@@ -176,4 +234,5 @@ def stopped_and_continued():
 
 run([constructors, a_library_with_a_constructor, scripts, what_cannot_run,
      streams_are_the_commands, descriptors_are_those_that_were_there,
-     dispositions_are_those_that_were_there, signals_are_passed_on, stopped_and_continued])
+     dispositions_are_those_that_were_there, through_execs, an_exec_that_fails_is_none,
+     signals_at_an_exec, memtop_dies_at_an_exec, signals_are_passed_on, stopped_and_continued])

@@ -16,6 +16,7 @@ from target import MEMTOP, built, running
 LIFE = built("tests/targets/life")
 # What a plain life sleeps in: clock_nanosleep().
 NANOSLEEP = {"x86_64": "230 ", "aarch64": "115 "}[os.uname().machine]
+SIGSUSPEND = {"x86_64": "130 ", "aarch64": "133 "}[os.uname().machine]
 HEAP = ("--level", "heap", "--side", "user", "--top", "0")
 
 
@@ -51,12 +52,55 @@ def another_program():
             new = memtop.tick(8)
             check_equal((new["target"]["generation"], new["final"], new["level"]),
                         (generation + 1, False, "heap"), "the next program")
-            check(new["user"]["allocated_blocks"] < last["user"]["allocated_blocks"],
-                  "its totals begin anew")
+            check_equal(new["user"]["allocated_blocks"],
+                        sum(site["allocated_blocks"] for site in new["sites"]),
+                        "its totals begin anew, with its own sites")
             check(new["elapsed_s"] > last["elapsed_s"] and new["tick"] == last["tick"] + 1,
                   "time runs on")
             old = {site["id"] for site in last["sites"]}
             check(not old & {site["id"] for site in new["sites"]}, "no id is used again")
+
+
+def waits(pid):
+    """Is it in sigsuspend()?"""
+    with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+        return file.read().startswith(SIGSUSPEND)
+
+
+def nothing_of_the_next_program():
+    """What a constructor takes right after the exec is in no object of the old generation."""
+    environment = dict(os.environ, LEAKY_EARLY="100")
+    for _ in range(5):
+        with tempfile.TemporaryDirectory() as folder:
+            note = os.path.join(folder, "pid")
+            with running(built("tests/targets/leaky"), f"file:{note}", "wait", "exec", "wait",
+                         env=environment) as target:
+                wait_for(lambda: os.path.exists(note) and waits(target.pid), "the target")
+                with Batch("-p", str(target.pid), *HEAP, delay=20) as memtop:
+                    check_equal(memtop.tick()["user"]["allocated_blocks"], 0, "it waits")
+                    target.send_signal(signal.SIGUSR1)
+                    last = memtop.tick(8)
+                    check_equal((last["final"], last["target"]["generation"], last["level"]),
+                                (True, 1, "heap"), "a last object")
+                    check_equal((last["user"]["allocated_blocks"], last["sites"]), (0, []),
+                                "of the old program alone")
+                    check_equal(memtop.tick(8)["target"]["generation"], 2, "the next one")
+
+
+def its_book_is_there_to_the_end():
+    """A process that takes its time to go has no memory for a while, and is no other program."""
+    for _ in range(4):
+        with life("fat") as target:
+            check_equal(target.stdout.readline(), b"fat\n", "its memory")
+            with Batch("-p", str(target.pid), *HEAP, delay=20) as memtop:
+                memtop.tick()
+                time.sleep(0.2)  # not a wait: some blocks more, and the watch at another moment
+                target.terminate()
+                last = memtop.tick()
+                check_equal((last["final"], last["target"]["state"], last["target"]["generation"],
+                             last["level"]), (True, "killed", 1, "heap"), "the last object")
+                check(last["sites"] and last["user"]["live_blocks"] > 10, "its book")
+                check_equal(memtop.process.wait(20), 0, "the end")
 
 
 def kernel_totals_begin_anew():
@@ -334,9 +378,11 @@ def stopped_and_continued():
         memtop.tick_after()
 
 
-run([another_program, kernel_totals_begin_anew, many_short_threads, children_are_not_the_target,
-     a_library_is_loaded, two_watch_one, in_namespaces_of_its_own, not_in_a_pid_namespace,
-     a_stopped_target, hardly_begun, ends_while_attaching, a_storm_is_let_go,
-     a_storm_is_not_entered, killed_for_want_of_memory, goes_before_the_target,
-     command_outlives_memtop, command_outlives_memtop_from_its_first_moment,
-     stopped_and_continued])
+if __name__ == "__main__":
+    run([another_program, nothing_of_the_next_program, its_book_is_there_to_the_end,
+         kernel_totals_begin_anew, many_short_threads, children_are_not_the_target,
+         a_library_is_loaded, two_watch_one, in_namespaces_of_its_own, not_in_a_pid_namespace,
+         a_stopped_target, hardly_begun, ends_while_attaching, a_storm_is_let_go,
+         a_storm_is_not_entered, killed_for_want_of_memory, goes_before_the_target,
+         command_outlives_memtop, command_outlives_memtop_from_its_first_moment,
+         stopped_and_continued])

@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -27,6 +28,21 @@ def last_tick(memtop):
             return tick
 
 
+def check_share_of_names(tick, least, most):
+    """The tick says how many of its frames have names."""
+    frames = [frame for site in tick["sites"] for frame in site["frames"] if not frame["inlined"]]
+    share = 100 * sum(frame["symbol"] is not None for frame in frames) / len(frames)
+    check(least <= share <= most, f"{share} % of {len(frames)} frames are named")
+    check(abs(tick["overhead"]["names_percent"] - share) < 0.1,
+          f"said {tick['overhead']['names_percent']} %, are {share} %")
+
+
+def share_on(screen):
+    """The share of frames named, as the screen says; -1 while it does not."""
+    match = re.search(r"names (\d+)%", screen)
+    return int(match.group(1)) if match else -1
+
+
 def the_last_table_is_named():
     """Also of sites that no tick had seen before the target died."""
     for seen_before in (True, False):
@@ -45,6 +61,7 @@ def the_last_table_is_named():
                 frame["symbol"] == "alpha_keep" for frame in site["frames"]))
             check_equal(kept, 20, f"blocks of the library's function, of {names_of(tick)}")
             check("main" in names_of(tick), f"the program's function: {names_of(tick)}")
+            check_share_of_names(tick, 75, 100)
 
 
 def the_screen_stays_named():
@@ -55,6 +72,7 @@ def the_screen_stays_named():
             host.open(plugin("alpha"))
             host.tell("pace 500 100000")
             terminal.wait_text("alpha_keep")
+            terminal.wait(lambda text: share_on(text) >= 90, "names of nearly all frames")
             host.process.kill()
             host.process.wait()
             screen = terminal.wait(lambda text: "killed" in text.lower(), "the end on screen")
@@ -116,6 +134,7 @@ def another_build_is_not_believed_and_that_is_said():
         host.tell("run 20 100")
         tick = memtop.tick_after()
         check("alpha_keep" not in names_of(tick), f"names of what is not mapped: {names_of(tick)}")
+        check_share_of_names(tick, 10, 90)
         reasons = {frame["reason"] for site in tick["sites"] for frame in site["frames"]
                    if frame["module"] == library}
         check_equal(reasons, {f"file replaced: build-id {build_id(library)}, mapped {before}"},
@@ -129,6 +148,7 @@ def another_build_is_not_believed_and_that_is_said():
             change()
             host.tell("pace 500 100000")
             terminal.wait_text("library.so+0x")
+            terminal.wait(lambda text: 10 <= share_on(text) <= 90, "some frames without names")
             terminal.key("j")
             terminal.key("Enter")
             terminal.wait_text("file replaced")

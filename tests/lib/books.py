@@ -8,7 +8,7 @@ import select
 import subprocess
 import tempfile
 
-from tap import Failure, check, check_equal
+from tap import Failure, check, check_equal, compared
 from target import built
 
 TOTALS = ("allocated_bytes", "allocated_blocks", "freed_bytes", "freed_blocks",
@@ -30,10 +30,13 @@ def read_line(stream, what, seconds=90):
 
 
 class Target:
-    """A books program, stopped at `ready`."""
+    """A books program, stopped at `ready`. `inside` is a command that runs it as /books in a root
+    and a PID namespace of its own, as its only child."""
 
-    def __init__(self, case, program="books", preload=None, environment=None, runner=()):
+    def __init__(self, case, program="books", preload=None, environment=None, runner=(),
+                 inside=None, preexec_fn=None):
         self.case, self.program, self.preload, self.runner = case, program, preload, runner
+        self.inside, self.preexec_fn = inside, preexec_fn
         self.environment = dict(os.environ, **(environment or {}))
         if preload:
             self.environment["LD_PRELOAD"] = preload
@@ -41,12 +44,20 @@ class Target:
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="memtop-books-")
         self.ledger_file = os.path.join(self.folder.name, "ledger.json")
-        self.process = subprocess.Popen(
-            [*self.runner, self.program if os.path.isabs(self.program) else
-             built(f"tests/targets/{self.program}"), self.case, self.ledger_file],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=self.environment)
+        program = (self.program if os.path.isabs(self.program) else
+                   built(f"tests/targets/{self.program}"))
+        command = [*self.runner, program, self.case, self.ledger_file]
+        if self.inside:
+            command = [*self.inside, "/books", self.case, "/ledger.json"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        bufsize=0, env=self.environment,
+                                        preexec_fn=self.preexec_fn)
         self.pid = self.process.pid
-        self.stopped_at("ready")
+        self.says("ready")
+        if self.inside:
+            with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as file:
+                self.pid = int(file.read())
+            self.ledger_file = f"/proc/{self.pid}/root/ledger.json"
         return self
 
     def __exit__(self, *_):
@@ -61,8 +72,11 @@ class Target:
     def say(self):
         self.process.stdin.write(b"go\n")
 
-    def stopped_at(self, name):
+    def says(self, name):
         check_equal(read_line(self.process.stdout, self.case).strip(), name, "the target's stop")
+
+    def stopped_at(self, name):
+        self.says(name)
         with open(self.ledger_file, encoding="utf-8") as file:
             return json.load(file)
 
@@ -149,6 +163,15 @@ def foreign(book, ledger):
     return [site for site in book["sites"] if int(site["address"], 16) not in own]
 
 
+def compared_sums(ledger, have):
+    truth = dict(NONE)
+    for site in ledger["sites"]:
+        add(truth, site["since_ready"])
+    compared("book", *(f"{sums['allocated_blocks']} blocks of {sums['allocated_bytes']} bytes, "
+                       f"{sums['live_blocks']} of {sums['live_bytes']} live"
+                       for sums in (truth, have)))
+
+
 def compare(book, ledger, losses=()):
     """Each site of the ledger, exactly; and no loss but those named."""
     seen, wrong = by_address(book), []
@@ -157,6 +180,7 @@ def compare(book, ledger, losses=()):
         have = seen.get(int(site["return_address"], 16), NONE)
         wrong += [f"{site['site']} {site['kind']} {name}: {expected[name]} kept, "
                   f"{have[name]} seen" for name in TOTALS if have[name] != expected[name]]
+    compared_sums(ledger, own_sum(book, ledger))
     check(not wrong, "the book differs from the ledger: " + "; ".join(wrong[:12]) +
           f"; losses {book['losses']}, {book['before_attach_frees']} frees of unknown blocks, "
           f"other sites: {foreign(book, ledger)}")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A small TAP harness: cases are functions; one fails by raising."""
 
+import os
 import sys
 import time
 import traceback
@@ -15,7 +16,15 @@ def check(condition, what):
         raise Failure(what)
 
 
+def compared(what, expected, seen):
+    """Tells what was compared, where a table is made of it (tests/bpf/check_books.py)."""
+    if os.environ.get("BOOKS_TABLE"):
+        print("#=\t" + "\t".join(str(each).replace("\n", " ") for each in (what, expected, seen)),
+              flush=True)
+
+
 def check_equal(seen, expected, what):
+    compared(what, expected, seen)
     if seen != expected:
         raise Failure(f"{what}: expected {expected!r}, saw {seen!r}")
 

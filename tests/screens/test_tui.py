@@ -4,9 +4,11 @@
 import os
 import re
 import signal
+import subprocess
+import time
 
 from tap import check, check_equal, run, wait_for
-from target import MEMTOP, Perception, running
+from target import MEMTOP, Perception, built, running
 from terminal import Terminal
 
 
@@ -93,6 +95,35 @@ def keys_sort_freeze_unfold_help():
               "nobody is blamed by a book that is closed")
         terminal.key("q")
         terminal.wait_text("exit=0")
+
+
+def looks_back_at_the_program_before():
+    with running(built("tests/targets/life"), "exec", stdout=subprocess.PIPE) as target:
+        check_equal(target.stdout.readline(), b"ready\n", "the target")
+        with Terminal([MEMTOP, "--level", "heap", "--side", "user", "-d", "0.3", "-p",
+                       str(target.pid)]) as terminal:
+            terminal.wait(lambda s: "live_exec" in s, "its site", 30)
+            terminal.key("[")
+            terminal.wait_text("Nothing earlier: no other program ran here")
+            target.send_signal(signal.SIGUSR1)
+            check_equal(target.stdout.readline(), b"ready\n", "the next program")
+
+            end = time.monotonic() + 30
+            screen = "Nothing earlier"
+            while "Nothing earlier" in screen and time.monotonic() < end:
+                terminal.key("Down")  # takes the message away
+                terminal.wait(lambda s: "Nothing earlier" not in s, "no message")
+                terminal.key("[")
+                screen = terminal.wait(lambda s: "Nothing earlier" in s or "GENERATION" in s,
+                                       "an answer")
+            check("GENERATION 1 of 2" in screen, screen)
+            screen = terminal.wait(lambda s: "live_exec" in s, "its table")
+            check("past" in screen.splitlines()[0], screen)
+            terminal.key("]")
+            terminal.wait(lambda s: "GENERATION" not in s and "live_exec" in s,
+                          "the present")
+            terminal.type("q")
+            terminal.wait_text("exit=0")
 
 
 def small_sites_are_all_shown_on_demand():
@@ -208,6 +239,7 @@ def closed_terminal_ends_memtop():
 
 
 run([shows_header_graph_panes_and_leak, keys_sort_freeze_unfold_help,
+     looks_back_at_the_program_before,
      small_sites_are_all_shown_on_demand, end_of_the_target_shows_what_it_was,
      level_without_the_heap_says_why_on_a_small_screen, resizes_to_60x16_and_back,
      plain_terminals, terminal_is_given_back, suspend_and_resume, closed_terminal_ends_memtop])

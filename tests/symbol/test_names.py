@@ -158,6 +158,28 @@ def never_blocks():
             check_equal(symbolizer.ask("revision"), before, "revision with nothing new")
 
 
+def memory_of(process, kind="RssAnon"):
+    with open(f"/proc/{process.pid}/status", encoding="ascii", errors="replace") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(kind + ":"))
+
+
+def memory_is_given_back():
+    """After a while without questions; later ones are answered as before."""
+    path = os.path.realpath("/lib/x86_64-linux-gnu/libc.so.6")
+    with mapper(path) as process:
+        process.stdout.readline()
+        first = address_in(process.pid, path, "malloc") - 2
+        with Symbolizer(process.pid) as symbolizer:
+            answers = symbolizer.ask_all("user", range(first, first + 0x60000, 0x40))
+            check(sum(bool(frames[0]["line"]) for frames in answers) > 1000, "lines")
+            most = memory_of(symbolizer.process)
+            wait_for(lambda: memory_of(symbolizer.process) < most / 2,
+                     lambda: f"{most} KB went to {memory_of(symbolizer.process)} KB", 60)
+            check_equal(symbolizer.ask_all("user", range(first, first + 0x60000, 0x40)), answers,
+                        "what was asked before")
+            check(symbolizer.ask("user", first - 0x1001)[0]["line"], "a new question")
+
+
 def end_of_noreturn():
     """A call that is a function's last instruction is that function's."""
     with Build("gcc", "-O2", "-g", "-fno-reorder-functions") as build, \
@@ -297,6 +319,6 @@ def cut_file():
 
 
 if __name__ == "__main__":
-    run([stripped, debug_dir_by_build_id, debug_link, mini_debug_info,
-         deleted_file, replaced_file, dead_target, never_blocks, end_of_noreturn, vdso, kernel,
-         jit_map, hostile_files, cut_file])
+    run([stripped, debug_dir_by_build_id, debug_link, mini_debug_info, deleted_file, replaced_file,
+         dead_target, never_blocks, memory_is_given_back, end_of_noreturn, vdso, kernel, jit_map,
+         hostile_files, cut_file])

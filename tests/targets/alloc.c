@@ -70,6 +70,7 @@ struct row {
 	const char *release;
 	enum form release_form;
 	void *take, *give;
+	bool there;
 };
 
 #ifdef ALLOC_STATIC
@@ -79,9 +80,9 @@ struct row {
 ROWS
 #undef ROW
 #define ROW(take, form, give, give_form) \
-	{#take, form, #give, give_form, &take_##take, &take_##take##_by_##give},
+	{#take, form, #give, give_form, &take_##take, &take_##take##_by_##give, false},
 #else
-#define ROW(take, form, give, give_form) {#take, form, #give, give_form, NULL, NULL},
+#define ROW(take, form, give, give_form) {#take, form, #give, give_form, NULL, NULL, false},
 #endif
 	static struct row rows[] = {ROWS};
 #undef ROW
@@ -101,24 +102,47 @@ static void *symbol(const char *name)
 #endif
 }
 
+static bool takes_block(enum form form)
+{
+	return form == OLD_SIZE || form == OLD_SIZE_ALIGN || form == OLD_COUNT_SIZE ||
+	       form == HEAP_OLD_SIZE || form == HEAP_OLD_COUNT_SIZE || form == IN_PLACE;
+}
+
+/* An allocator need not have all functions: then the C library's are found, which it does not fit.
+ */
+static bool is_one_family(const struct row *row)
+{
+#ifdef ALLOC_STATIC
+	(void)row;
+	return true;
+#else
+	Dl_info take, give, plain;
+
+	return dladdr(row->take, &take) && dladdr(row->give, &give) &&
+	       take.dli_fbase == give.dli_fbase && dladdr(symbol("malloc"), &plain) &&
+	       (take.dli_fbase == plain.dli_fbase || !takes_block(row->form));
+#endif
+}
+
+static bool is_there(const struct row *row)
+{
+	return row->take && row->give && is_one_family(row) &&
+	       (heap || row->form < HEAP_SIZE || row->form > HEAP_OLD_COUNT_SIZE);
+}
+
 static void find_functions(void)
 {
 	void *get_heap = symbol("mi_heap_get_default"), *address;
 
+	if (get_heap)
+		heap = alloc_call(0, 0, 0, 0, get_heap, &address);
 	for (size_t i = 0; i < ROW_COUNT; i++) {
 		if (!rows[i].take)
 			rows[i].take = symbol(rows[i].name);
 		if (!rows[i].give)
 			rows[i].give = symbol(rows[i].release);
+		rows[i].there = is_there(&rows[i]);
 	}
-	if (get_heap)
-		heap = alloc_call(0, 0, 0, 0, get_heap, &address);
-}
-
-static bool is_there(const struct row *row)
-{
-	return row->take && row->give &&
-	       (heap || row->form < HEAP_SIZE || row->form > HEAP_OLD_COUNT_SIZE);
 }
 
 static size_t size_of(unsigned i)
@@ -214,19 +238,12 @@ static void *take(const struct row *row, unsigned i)
 {
 	size_t size = size_of(i);
 
-	switch (row->form) {
-	case OLD_SIZE:
-	case OLD_SIZE_ALIGN:
-	case OLD_COUNT_SIZE:
-	case HEAP_OLD_SIZE:
-	case HEAP_OLD_COUNT_SIZE:
-		/* Shrunk, so that those work that leave a block where it is. */
-		return take_again(row, svc_malloc(size + 8), size);
-	case IN_PLACE:
-		return take_in_place(row, svc_malloc(size + 8), size);
-	default:
+	if (!takes_block(row->form))
 		return take_new(row, size);
-	}
+	/* Shrunk, so that those work that leave a block where it is. */
+	if (row->form == IN_PLACE)
+		return take_in_place(row, svc_malloc(size + 8), size);
+	return take_again(row, svc_malloc(size + 8), size);
 }
 
 /* --- giving back */
@@ -277,7 +294,7 @@ static void rows_one_by_one(void)
 	find_functions();
 	books_ready();
 	for (size_t r = 0; r < ROW_COUNT; r++) {
-		if (!is_there(&rows[r]))
+		if (!rows[r].there)
 			continue;
 		for (unsigned i = 0; i < BLOCKS; i++)
 			blocks[i] = take(&rows[r], i);
@@ -296,11 +313,11 @@ static void rows_together(void)
 	find_functions();
 	books_ready();
 	for (size_t r = 0; r < ROW_COUNT; r++)
-		for (unsigned i = 0; i < BLOCKS && is_there(&rows[r]); i++)
+		for (unsigned i = 0; i < BLOCKS && rows[r].there; i++)
 			blocks[r][i] = take(&rows[r], i);
 	books_stop("held");
 	for (size_t r = 0; r < ROW_COUNT; r++)
-		for (unsigned i = 0; i < BLOCKS && is_there(&rows[r]); i++)
+		for (unsigned i = 0; i < BLOCKS && rows[r].there; i++)
 			give(&rows[r], blocks[r][i], size_of(i));
 	books_stop("freed");
 }

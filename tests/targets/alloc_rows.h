@@ -3,7 +3,7 @@
 #ifndef TARGETS_ALLOC_ROWS_H
 #define TARGETS_ALLOC_ROWS_H
 
-/* clang-format off: a row a line */
+/* clang-format off */
 #define ROWS \
 	ROW(malloc, SIZE, free, BLOCK) \
 	ROW(malloc, SIZE, cfree, BLOCK) \

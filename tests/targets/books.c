@@ -90,7 +90,9 @@ static void realloc_zero(void)
 
 /* --- 3: threads that grow by realloc while others take the same size classes */
 
-#define REALLOC_ROUNDS 120000
+#define REALLOC_ROUNDS 120000 /* unless $BOOKS_REALLOC_ROUNDS says so */
+
+static unsigned long realloc_rounds;
 
 static SITE void grow_and_free(unsigned *state)
 {
@@ -119,7 +121,7 @@ static void *realloc_thread(void *number)
 	unsigned state = (uintptr_t)number * 7919 + 1;
 	void **kept = books_array(64, sizeof(*kept));
 
-	for (unsigned i = 0; i < REALLOC_ROUNDS / 7; i++) {
+	for (unsigned i = 0; i < realloc_rounds / 7; i++) {
 		if ((uintptr_t)number % 2)
 			grow_and_free(&state);
 		else
@@ -133,6 +135,9 @@ static void *realloc_thread(void *number)
 
 static void realloc_threads(void)
 {
+	const char *rounds = getenv("BOOKS_REALLOC_ROUNDS");
+
+	realloc_rounds = rounds ? strtoul(rounds, NULL, 10) : REALLOC_ROUNDS;
 	books_ready();
 	books_threads(4, realloc_thread);
 	books_stop("done");
@@ -542,6 +547,8 @@ static const struct books_case cases[] = {
 	{"plugins", books_plugins},
 	{"late_threads", books_late_threads},
 	{"cross", books_cross},
+	{"cancelled", books_cancelled},
+	{"ends", books_ends},
 };
 
 int main(int argc, char **argv)

@@ -41,6 +41,10 @@ void books_plugins(void);
 void books_late_threads(void);
 void books_cross(void);
 
+/* Cases of books_end.c. */
+void books_cancelled(void);
+void books_ends(void);
+
 int books_main(int argc, char **argv, const struct books_case *cases, size_t count);
 
 #endif

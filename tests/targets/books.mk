@@ -8,7 +8,7 @@ books_sources = tests/targets/books_stop.c tests/targets/books.h tests/targets/l
 
 check_PROGRAMS += tests/targets/books tests/targets/books_own tests/targets/books_cxx tests/targets/libbooks_first.so \
 	tests/targets/libbooks_second.so
-tests_targets_books_SOURCES = tests/targets/books.c tests/targets/books_process.c $(books_sources)
+tests_targets_books_SOURCES = tests/targets/books.c tests/targets/books_end.c tests/targets/books_process.c $(books_sources)
 tests_targets_books_CFLAGS = $(books_cflags) -fPIE
 tests_targets_books_LDFLAGS = $(books_ldflags) -pie
 tests_targets_books_LDADD = -ldl

@@ -11,12 +11,14 @@
 #include "books.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -49,11 +51,18 @@ static void *carve(size_t size)
 	return at + size > REGION_BYTES ? NULL : region + at + HEADER_BYTES;
 }
 
+/* How this thread's next call of malloc() ends the thread, or NULL. */
+static __thread void (*end_inside)(void);
+
 SITE void *malloc(size_t size)
 {
+	void (*end)(void) = end_inside;
 	size_t class = size / 16;
 	void *block = NULL;
 
+	end_inside = NULL;
+	if (end)
+		end();
 	/* One block of each class waits to be given out again. */
 	if (class < CLASSES)
 		block = atomic_exchange(&spare[class], NULL);
@@ -131,16 +140,15 @@ struct own_site {
 };
 
 static struct own_site sites[] = {
-	{.name = "interrupted"},
-	{.name = "handler"},
-	{.name = "nested"},
-	{.name = "left"},
+	{.name = "interrupted"}, {.name = "handler"}, {.name = "nested"},
+	{.name = "left"},	 {.name = "dead"},
 };
 enum {
 	SITE_INTERRUPTED,
 	SITE_HANDLER,
 	SITE_NESTED,
 	SITE_LEFT,
+	SITE_DEAD,
 	SITE_COUNT
 };
 
@@ -375,10 +383,68 @@ static void left_calls(void)
 	stop("over", left_count);
 }
 
+/* --- threads that end inside a call */
+
+#define DEAD_THREADS 64
+
+static void *dead_blocks[DEAD_THREADS];
+
+static void end_by_exit(void)
+{
+	pthread_exit(NULL);
+}
+
+static void end_by_cancel(void)
+{
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+	pthread_cancel(pthread_self());
+}
+
+static void end_at_once(void)
+{
+	syscall(SYS_exit, 0);
+}
+
+static void *dead_thread(void *number)
+{
+	static void (*const ends[])(void) = {end_by_exit, end_by_cancel, end_at_once};
+	uintptr_t index = (uintptr_t)number;
+	void *address;
+
+	dead_blocks[index] = ledger_call_malloc(100 + index, &address);
+	count_taken(SITE_DEAD, dead_blocks[index], address, 100 + index);
+	end_inside = ends[index % 3];
+	if (index % 2)
+		ledger_call_realloc(dead_blocks[index], 500, &address);
+	else
+		ledger_call_malloc(500, &address);
+	books_die("the thread lives");
+}
+
+static void *exiting_thread(void *unused)
+{
+	(void)unused;
+	pthread_exit(NULL);
+}
+
+static void dead_threads(void)
+{
+	books_threads(1, exiting_thread); /* loads the library that it takes */
+	books_ready();
+	books_threads(DEAD_THREADS, dead_thread);
+	stop("dead", DEAD_THREADS);
+	for (unsigned i = 0; i < DEAD_THREADS; i++) {
+		free(dead_blocks[i]);
+		count_freed(SITE_DEAD, 100 + i);
+	}
+	for (unsigned i = 0; i < 1000; i++)
+		interrupted_round();
+	stop("freed", DEAD_THREADS);
+}
+
 static const struct books_case cases[] = {
-	{"nested", nested},
-	{"signals", signals},
-	{"signals_on_another_stack", signals_on_another_stack},
+	{"dead_threads", dead_threads}, {"nested", nested},
+	{"signals", signals},		{"signals_on_another_stack", signals_on_another_stack},
 	{"left_calls", left_calls},
 };
 

@@ -10,6 +10,7 @@
  * dlopen   loads the library of the second argument at SIGUSR1 and calls its leak_in_library()
  * storm    a few calls of malloc, and from SIGUSR1 on a million a second
  * hog      takes memory and touches it, until it is killed
+ * fat      the same at once, so that it takes a while to go, and says "fat"
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -148,6 +150,24 @@ static void live_hog(char **argv)
 	}
 }
 
+static void live_fat(char **argv)
+{
+	size_t size = (size_t)600 << 20;
+	char *memory = aligned_alloc(4096, size);
+
+	(void)argv;
+	if (!memory)
+		exit(1);
+	madvise(memory, size, MADV_NOHUGEPAGE);
+	memset(memory, 1, size);
+	if (write(STDOUT_FILENO, "fat\n", 4) < 0)
+		exit(1);
+	for (;;) {
+		take(64);
+		nap(1);
+	}
+}
+
 static void live_plain(char **argv)
 {
 	(void)argv;
@@ -165,7 +185,7 @@ int main(int argc, char **argv)
 	} lives[] = {
 		{"plain", live_plain}, {"threads", live_threads}, {"exec", live_exec},
 		{"fork", live_fork},   {"dlopen", live_dlopen},	  {"storm", live_storm},
-		{"hog", live_hog},
+		{"hog", live_hog},     {"fat", live_fat},
 	};
 	sigset_t set = asked();
 
@@ -175,6 +195,6 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < sizeof(lives) / sizeof(lives[0]); i++)
 		if (!strcmp(argv[1], lives[i].name))
 			lives[i].live(argv);
-	fprintf(stderr, "usage: life plain|threads|exec|fork|dlopen LIBRARY|storm|hog\n");
+	fprintf(stderr, "usage: life plain|threads|exec|fork|dlopen LIBRARY|storm|hog|fat\n");
 	return 1;
 }

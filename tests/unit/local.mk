@@ -27,15 +27,18 @@ TESTS += tests/unit/test_suppress
 tests_unit_test_suppress_SOURCES = tests/unit/test_suppress.c
 tests_unit_test_suppress_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_suppress_LDADD = libexport.a $(UNIT_CORE_LIBS) $(JANSSON_LIBS)
-check_PROGRAMS += tests/unit/test_format tests/unit/test_losses tests/unit/test_modules \
+check_PROGRAMS += tests/unit/test_format tests/unit/test_functions tests/unit/test_losses tests/unit/test_modules \
 	tests/unit/test_sitekey tests/unit/test_util tests/unit/test_verdict \
 	tests/unit/test_history tests/unit/test_forecast tests/unit/test_model
-TESTS += tests/unit/test_format tests/unit/test_losses tests/unit/test_modules \
+TESTS += tests/unit/test_format tests/unit/test_functions tests/unit/test_losses tests/unit/test_modules \
 	tests/unit/test_sitekey tests/unit/test_util tests/unit/test_verdict \
 	tests/unit/test_history tests/unit/test_forecast tests/unit/test_model
 tests_unit_test_format_SOURCES = tests/unit/test_format.c
 tests_unit_test_format_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_format_LDADD = $(UNIT_CORE_LIBS)
+tests_unit_test_functions_SOURCES = tests/unit/test_functions.c
+tests_unit_test_functions_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_functions_LDADD = $(UNIT_CORE_LIBS)
 tests_unit_test_losses_SOURCES = tests/unit/test_losses.c
 tests_unit_test_losses_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_losses_LDADD = $(UNIT_CORE_LIBS)

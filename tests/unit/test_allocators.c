@@ -24,15 +24,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int find(pid_t pid, struct probe_points *points, char *error, size_t size)
+static int find_with(pid_t pid, const struct allocators_options *options,
+		     struct probe_points *points, char *error, size_t size)
 {
 	struct procmaps maps;
 	int status;
 
 	assert_int_equal(procmaps_read(pid, &maps), 0);
-	status = allocators_find(pid, &maps, NULL, points, error, size);
+	status = allocators_find(pid, &maps, options, points, error, size);
 	procmaps_deinit(&maps);
 	return status;
+}
+
+static int find(pid_t pid, struct probe_points *points, char *error, size_t size)
+{
+	return find_with(pid, NULL, points, error, size);
 }
 
 static const struct probe_point *point_of(const struct probe_points *points, const char *name)
@@ -328,6 +334,100 @@ static void interposed_by_preload(void **state)
 	stop(pid);
 }
 
+/* Of what is chosen at run time, what was chosen has the probe. */
+static void chosen_at_run_time(void **state)
+{
+	char *both = xasprintf(
+		"#include <stddef.h>\n"
+		"static char pool[1 << 20]; static size_t used;\n"
+		"void *chosen(size_t n) { void *p = pool + used; used += (n + 15) & ~15ul;\n"
+		"return p; }\n"
+		"static void *(*choose(void))(size_t) { return chosen; }\n"
+		"void *malloc(size_t) __attribute__((ifunc(\"choose\")));\n"
+		"void free(void *p) { (void)p; }\n%s",
+		waiting_program);
+	const struct probe_point *point;
+	struct probe_points points;
+	char error[256] = "";
+	uint64_t apart;
+	pid_t pid;
+
+	(void)state;
+	/* glibc has it in static programs only: it calls malloc before it asks choosers. */
+	compile("whole", both, "-static -Wl,--allow-multiple-definition");
+	free(both);
+	pid = start("./whole", NULL);
+	assert_int_equal(find(pid, &points, error, sizeof(error)), 0);
+	point = point_of(&points, "malloc");
+	assert_non_null(point);
+	/* What was chosen and free are neighbours. */
+	apart = point->address - point_of(&points, "free")->address + 4096;
+	assert_true(apart < 8192);
+	probe_points_deinit(&points);
+	stop(pid);
+}
+
+/* An allocator behind a prefix, that nobody can bind to; and one half of one, which is none. */
+static void behind_a_prefix(void **state)
+{
+	static const char *const prefixes[] = {"own_", "half_"};
+	const struct allocators_options options = {.prefixes = prefixes, .prefix_count = 2};
+	char *both = xasprintf("#include <stddef.h>\n"
+			       "void *own_malloc(size_t n) { return (void *)n; }\n"
+			       "void own_free(void *p) { __asm__ volatile(\"\" ::\"r\"(p)); }\n"
+			       "void *half_malloc(size_t n) { return (void *)(n + 1); }\n%s",
+			       waiting_program);
+	struct probe_points points;
+	char error[256] = "";
+	pid_t pid;
+
+	(void)state;
+	compile("prefixed", both, "");
+	free(both);
+	pid = start("./prefixed", NULL);
+	assert_int_equal(find_with(pid, &options, &points, error, sizeof(error)), 0);
+	assert_non_null(point_of(&points, "malloc"));
+	assert_non_null(point_of(&points, "own_malloc"));
+	assert_true(point_of(&points, "own_free")->frees);
+	assert_null(point_of(&points, "half_malloc"));
+	probe_points_deinit(&points);
+	stop(pid);
+}
+
+/* Without return probes each function of the C library is followed to its returns. */
+static void exits_of_self(void **state)
+{
+	const struct allocators_options options = {.no_return_probes = true};
+	struct probe_points points;
+	char error[256] = "";
+
+	(void)state;
+#ifdef __SANITIZE_ADDRESS__
+	skip(); /* the sanitizer's own allocator has other functions */
+#endif
+	assert_int_equal(find_with(getpid(), &options, &points, error, sizeof(error)), 0);
+	for (size_t i = 0; i < points.count; i++) {
+		const struct probe_point *p = &points.data[i];
+
+		assert_int_equal(p->returns, p->frees ? PROBE_RETURN_NONE : PROBE_RETURN_EXITS);
+		for (size_t j = 0; j < p->exit_count; j++) {
+			const uint8_t *code =
+				(const uint8_t *)(uintptr_t)(p->address - p->entry_offset +
+							     p->exits[j].place);
+
+			if (p->exits[j].first_argument)
+				continue;
+#if defined(__x86_64__)
+			assert_true(*code == 0xc3 || *code == 0xf2 || *code == 0xf3 ||
+				    *code == 0xc2);
+#else
+			assert_int_equal(code[3], 0xd6);
+#endif
+		}
+	}
+	probe_points_deinit(&points);
+}
+
 /* The linker started by hand looks like a static program at first. */
 static void linker_as_program(void **state)
 {
@@ -368,6 +468,8 @@ int main(void)
 		in_directory(static_program),	       in_directory(static_pie_program),
 		in_directory(stripped_static_program), in_directory(interposed_by_executable),
 		in_directory(interposed_by_preload),   in_directory(linker_as_program),
+		in_directory(chosen_at_run_time),      in_directory(behind_a_prefix),
+		cmocka_unit_test(exits_of_self),
 	};
 
 	return cmocka_run_group_tests_name("allocators", tests, NULL, NULL);

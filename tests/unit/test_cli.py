@@ -4,8 +4,10 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 
 import tap
 
@@ -50,7 +52,25 @@ def memtop_on_itself():
 
 def no_target():
     fails(2, "", *RSS, "-p", unused_pid())
-    fails(2, "no process matches", *RSS, "--match", "^no such command line$")
+
+
+def waits_for_its_target():
+    """By name and by command line, until there is one."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = os.path.join(folder, "memtop-waits")
+        os.symlink(shutil.which("sleep"), program)
+        for words in (["--match", rf"^{program} 60\.5$"], ["-n", "memtop-waits"]):
+            with subprocess.Popen([MEMTOP, *RSS, "-i", "1", "--format", "json", *words],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  text=True) as top:
+                tap.check(top.stderr.readline().startswith("memtop: waiting for "), "it says so")
+                with subprocess.Popen([program, "60.5"]) as target:
+                    try:
+                        out, err = top.communicate(timeout=30)
+                        tap.check_equal((top.returncode, json.loads(out)["target"]["pid"]),
+                                        (0, target.pid), err)
+                    finally:
+                        target.kill()
 
 
 def several_targets():
@@ -129,6 +149,6 @@ def help_and_version():
         tap.check_equal(done.returncode, 4, "a full disk")
 
 
-tap.run([usage, memtop_on_itself, no_target, several_targets, not_supported, batch_counts_ticks,
+tap.run([usage, memtop_on_itself, no_target, waits_for_its_target, several_targets, not_supported, batch_counts_ticks,
          batch_ends_with_the_target, batch_ends_with_its_reader, signals_end_batch,
          a_commands_status_is_passed_on, help_and_version])

@@ -26,7 +26,7 @@ FIELDS = {
     "maps": TOTALS,
     "kernel": TOTALS,
     "overhead": ["events_per_s", "ns_per_event", "target_percent", "worst_thread_percent",
-                 "names_percent", "self_cpu_percent", "self_rss_bytes", "truncated_percent", "unwind_bytes",
+                 "names_percent", "self_cpu_percent", "self_rss_bytes", "tables_bytes", "truncated_percent", "unwind_bytes",
                  "unwind_tables_pending", "unwind_tables_refused"],
     "rest": TOTALS,
 }

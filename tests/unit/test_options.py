@@ -26,6 +26,7 @@ BAD = {
     "--older": ["-1", "x", ""],
     "--min-size": ["-1", "x", "", "1KB", "1.5K", "K", "18446744073709551616", "99999999999G"],
     "--limit": ["0", "-1", "x", "", "1KiB"],
+    "--max-blocks": ["0", "999", "-1", "x", "", "1000.5", "100000001", "1M"],
     "--unwind-memory": ["0", "-1", "x", "", "1KiB"],
     "--filter": ["(", "["],
     "--match": ["(", ""],
@@ -66,7 +67,7 @@ def defaults():
     got = seen("-p", "1")
     expected = {"pid": "1", "level": "auto", "budget": "10", "delay": "1", "batch": "0",
                 "iterations": "0", "format": "0", "sides": "7", "top": "20", "min": "0",
-                "unwind": str(256 << 20)}
+                "blocks": "0", "unwind": str(256 << 20)}
     for name, value in expected.items():
         tap.check_equal(got[name], value, name)
 
@@ -74,11 +75,11 @@ def defaults():
 def values():
     got = seen("-b", "-n", "ab", "-d", "0.1", "-i5", "--format=json", "--level", "heap", "--budget",
              "none", "--side", "kernel", "-s", "RATE", "--top", "0", "-f", "x|y", "--older",
-             "2.5", "--min-size", "4k", "--limit", "3G", "--unwind-memory", "64M",
+             "2.5", "--min-size", "4k", "--limit", "3G", "--max-blocks", "5000000", "--unwind-memory", "64M",
              "--debug-dir", "/d")
     expected = {"name": "ab", "delay": "0.1", "iterations": "5", "format": "1", "level": "heap",
                 "budget": "nan", "sides": "4", "sort": "3", "top": "0", "filter": "x|y",
-                "older": "2.5", "min": "4096", "limit": str(3 << 30), "unwind": str(64 << 20),
+                "older": "2.5", "min": "4096", "limit": str(3 << 30), "blocks": "5000000", "unwind": str(64 << 20),
                 "debug": "/d"}
     for name, value in expected.items():
         tap.check_equal(got[name], value, name)
@@ -154,6 +155,39 @@ def manual_agrees():
     tap.check_equal(in_manual - {name for _, name in options}, set(), "only in the manual page")
 
 
+def losses_of_help():
+    """Name, sides, meaning and remedy of each, out of the help."""
+    _, text = parse("--help=losses")
+    tap.check(max(map(len, text.splitlines())) <= 80, "80 columns")
+    found = re.findall(r"^(\w+) \(([a-z, ]+?)(; a note)?\)\n((?:    .+\n)+?)    To do: ((?:.+\n)+)",
+                       text, re.M)
+    return [(name, sides, bool(note), " ".join(meaning.split()), " ".join(remedy.split()))
+            for name, sides, note, meaning, remedy in found]
+
+
+def help_with_losses():
+    losses = losses_of_help()
+    with open(os.path.join(TOP, "src/core/losses.c"), encoding="ascii") as file:
+        source = file.read()
+    tap.check_equal(sorted(row[0] for row in losses),
+                    sorted(re.findall(r'\.name = "(\w+)"', source)), "all")
+    tap.check_equal([row[0] for row in losses if row[2]], ["stack_truncated"], "notes")
+    for name, _, _, meaning, remedy in losses:
+        tap.check(len(meaning) > 20 and len(remedy) > 20, f"{name}: {meaning!r} {remedy!r}")
+    refused(["--help=x"], "--help=x: there is help with losses only")
+    tap.check_equal(parse("-h")[1], parse("--help")[1], "-h")
+
+
+def manual_has_the_losses():
+    with open(os.path.join(TOP, "man/memtop.1"), encoding="utf-8") as file:
+        manual = file.read().split(".SH LOSSES\n")[1].split("\n.SH ")[0].replace("\\-", "-")
+    rows = [" ".join(row.replace("\n.br\n", " ").split()) for row in manual.split(".TP\n.B ")[1:]]
+    tap.check(rows, "rows")
+    tap.check_equal(rows, [f"{name} ({sides}{'; a note' * note}) {meaning}. To do: {remedy}."
+                           for name, sides, note, meaning, remedy in losses_of_help()],
+                    "the manual page's losses are those of src/core/losses.c")
+
+
 def manual_formats():
     done = subprocess.run(["groff", "-man", "-ww", "-Tascii", "-P-c", "-P-b", "-P-u",
                            os.path.join(TOP, "man/memtop.1")], check=True,
@@ -185,5 +219,6 @@ def completion_works():
 
 tap.run([defaults, values, command_line_of_another, a_gate_takes_the_heap,
      bad_values, unknown_and_later,
-         what_does_not_go_together, help_is_narrow, manual_agrees, manual_formats,
+         what_does_not_go_together, help_is_narrow, manual_agrees, help_with_losses,
+     manual_has_the_losses, manual_formats,
          completion_agrees, completion_works])

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -236,6 +237,40 @@ static void identity_changes_at_exec(void **state)
 	close(closed[0]);
 }
 
+/* While the kernel takes its memory apart it is no zombie yet, and nothing else either. */
+static void a_dying_process_is_no_other(void **state)
+{
+	const size_t size = (size_t)256 << 20;
+	struct target_identity before, now;
+	int ready[2], status;
+	char byte;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (!pid) {
+		char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				    -1, 0);
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		madvise(memory, size, MADV_NOHUGEPAGE);
+		memset(memory, 1, size);
+		if (write(ready[1], "x", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_int_equal(target_identity_read(pid, &before), 0);
+	kill(pid, SIGKILL);
+	while (!(status = target_identity_read(pid, &now)))
+		assert_int_equal(target_identity_compare(&before, &now), TARGET_SAME);
+	assert_int_equal(status, -ESRCH);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(ready[0]);
+	close(ready[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +281,7 @@ int main(void)
 		cmocka_unit_test(find_by_name),
 		cmocka_unit_test(find_by_match),
 		cmocka_unit_test(identity_changes_at_exec),
+		cmocka_unit_test(a_dying_process_is_no_other),
 	};
 
 	return cmocka_run_group_tests_name("target", tests, NULL, NULL);

@@ -284,6 +284,70 @@ static void test_minimum_of_its_own(void **state)
 	free(books);
 }
 
+/* Generation `generation` ends with two sites, the first with so many bytes. */
+static void end_generation(struct view *view, struct books *books, unsigned generation)
+{
+	books->picture.generation = generation;
+	books->picture.final = true;
+	set(books, 0, 100 * generation);
+	view_sync(view, &books->picture);
+	books->picture.final = false;
+}
+
+static uint64_t first_bytes(const struct view *view)
+{
+	return totals_live_bytes(&view_row(view, 0)->totals);
+}
+
+static void test_look_back(void **state)
+{
+	struct books *books = books_new(2, (uint64_t[]){10, 1});
+	struct view *view = view_new();
+
+	(void)state;
+	assert_false(view_look(view, -1));
+	books->picture.generation = 1;
+	view_sync(view, &books->picture);
+	assert_false(view_look(view, -1));
+	end_generation(view, books, 1);
+	assert_false(view_look(view, -1)); /* it is the present still */
+	end_generation(view, books, 2);
+	books->picture.generation = 3;
+	set(books, 0, 7777);
+	view_sync(view, &books->picture);
+	assert_false(view_look(view, 1));
+	assert_true(view_look(view, -1));
+	assert_true(view_looks_back(view) && view_frozen(view));
+	assert_int_equal(first_bytes(view), 200);
+	assert_true(view_look(view, -1));
+	assert_int_equal(first_bytes(view), 100);
+	assert_int_equal(view_picture(view)->generation, 1);
+	assert_int_equal(view_present_generation(view), 3);
+	assert_false(view_look(view, -1));
+	set(books, 0, 8888);
+	view_sync(view, &books->picture);
+	assert_int_equal(first_bytes(view), 100);
+	assert_true(view_look(view, 1));
+	assert_int_equal(first_bytes(view), 200);
+	assert_true(view_look(view, 1));
+	assert_false(view_looks_back(view) || view_frozen(view));
+	assert_int_equal(first_bytes(view), 8888);
+	/* The eldest are forgotten, what is looked at is not. */
+	assert_true(view_look(view, -1));
+	for (unsigned generation = 3; generation < 30; generation++)
+		end_generation(view, books, generation);
+	assert_int_equal(first_bytes(view), 200);
+	assert_true(view_look(view, 1));
+	view_set_frozen(view, false);
+	assert_int_equal(first_bytes(view), 2900);
+	for (unsigned i = 0; i < VIEW_PAST_MOST - 1; i++)
+		assert_true(view_look(view, -1));
+	assert_false(view_look(view, -1));
+	assert_int_equal(view_picture(view)->generation, 30 - VIEW_PAST_MOST);
+	view_free(view);
+	free(books);
+}
+
 static void test_nothing(void **state)
 {
 	struct view *view = view_new();
@@ -310,6 +374,7 @@ int main(void)
 		cmocka_unit_test(test_fold_and_generation),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_minimum_of_its_own),
+		cmocka_unit_test(test_look_back),
 		cmocka_unit_test(test_nothing),
 	};
 

@@ -15,12 +15,14 @@ int main(int argc, char **argv)
 	}
 	if (options.action == ACTION_HELP)
 		options_write_help(stdout);
+	else if (options.action == ACTION_HELP_LOSSES)
+		options_write_losses(stdout);
 	else if (options.action == ACTION_COMPLETION)
 		options_write_completion(stdout);
 	else
 		printf("action=%d pid=%d name=%s match=%s command=%s tui=%d level=%s budget=%g "
 		       "limit=%llu delay=%g batch=%d iterations=%lu format=%d sides=%u sort=%d "
-		       "top=%zu filter=%s older=%g min=%llu unwind=%llu debug=%s leak=%lld suppress=%s "
+		       "top=%zu filter=%s older=%g min=%llu blocks=%llu unwind=%llu debug=%s leak=%lld suppress=%s "
 		       "baseline=%s report=%s\n",
 		       options.action, (int)options.pid, options.name ? options.name : "-",
 		       options.match ? options.match : "-",
@@ -30,6 +32,7 @@ int main(int argc, char **argv)
 		       options.iterations, options.format, options.sides, options.sort, options.top,
 		       options.filter ? options.filter : "-", options.older_s,
 		       (unsigned long long)options.min_size_bytes,
+		       (unsigned long long)options.max_blocks,
 		       (unsigned long long)options.unwind_bytes,
 		       options.debug_dir ? options.debug_dir : "-",
 		       options.fail_if_leaked ? (long long)options.leak_limit_bytes : -1,

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every case of the books on a busy machine, and a table of what came of it.
+
+    check_books.py [CASE]...        by number; all without
+
+Both cores are kept busy by the tests' own churn. What is short runs three times (BOOKS_RUNS), what
+is long once, with the full amounts: 100 attaches in the middle of churn, 2^24 blocks through one
+site, a million reallocs. `expected` is what the target's own ledger said last, `seen` the book."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+
+from books import Target
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+RUNS = int(os.environ.get("BOOKS_RUNS", "3"))
+LONG = {"BOOKS_ROUNDS": "100", "BOOKS_WRAP_BLOCKS": str((1 << 24) + 100000),
+        "BOOKS_REALLOC_ROUNDS": "1000000"}
+SECONDS = 1800
+
+# Number, what the target does, file, its test, and whether it is long.
+CASES = (
+    (1, "a realloc that fails", "test_cases", "realloc_that_fails", False),
+    (2, "realloc to nothing", "test_cases", "realloc_to_nothing", False),
+    (3, "realloc among threads", "test_cases", "realloc_among_threads", True),
+    (4, "realloc of blocks from before", "test_cases", "realloc_of_blocks_from_before", False),
+    (5, "posix_memalign that fails", "test_cases", "posix_memalign_that_fails", False),
+    (6, "the smallest blocks", "test_cases", "tiny_blocks", False),
+    (7, "a block that is mapped", "test_cases", "block_that_is_mapped", False),
+    (8, "every function", "test_cases", "every_kind", False),
+    (8, "functions in functions", "test_cases", "nested_calls_count_once", False),
+    (9, "attached to in churn", "test_cases", "attach_in_the_middle_of_churn", True),
+    (10, "2^24 blocks, 2^40 bytes", "test_cases", "counters_do_not_wrap", True),
+    (11, "500,000 live blocks", "test_cases", "many_live_blocks", False),
+    (12, "a table too small", "test_cases", "table_of_blocks_too_small", False),
+    (12, "a crowded table", "test_cases", "table_of_blocks_three_quarters_full", False),
+    (13, "too many stacks", "test_cases", "table_of_sites_too_small", False),
+    (13, "too many threads", "test_cases", "table_of_threads_too_small", False),
+    (15, "idle threads", "test_cases", "idle_threads", False),
+    (16, "fork and vfork", "test_cases", "children_do_not_count", False),
+    (16, "children that live on", "test_cases", "children_that_live_on", False),
+    (16, "exec", "test_life", "another_program", False),
+    (17, "signal handlers", "test_cases", "signals", False),
+    (17, "longjmp out of calls", "test_cases", "calls_that_are_left", False),
+    (17, "pthread_cancel", "test_cases", "threads_that_are_cancelled", False),
+    (17, "threads that end in a call", "test_cases", "threads_that_end_inside_a_call", False),
+    (18, "a library for another", "test_cases", "library_in_the_place_of_another", False),
+    (18, "names of libraries", "test_modules", "", False),
+    (19, "other allocators", "test_cases", "other_allocators", True),
+    (21, "a root of its own", "test_ends", "in_a_root_of_its_own", False),
+    (21, "a mount of its own", "test_ends", "in_a_mount_namespace_of_its_own", False),
+    (22, "exit", "test_ends", "exits", False),
+    (22, "a fault", "test_ends", "faults", False),
+    (22, "abort", "test_ends", "aborts", False),
+    (22, "kill", "test_ends", "is_killed", False),
+    (22, "out of memory", "test_ends", "is_killed_for_want_of_memory", False),
+    (23, "threads born later", "test_cases", "threads_born_later", False),
+    (24, "32 threads, 200 paths", "test_cases", "many_threads_and_paths", False),
+    (25, "kernel memory", "test_kernel_book", "", False),
+    (26, "attach and detach", "test_cases", "rounds_of_attach_and_detach", True),
+    (27, "exceptions", "test_cases", "exceptions", False),
+    (28, "handlers on another stack", "test_cases", "signals_on_another_stack", False),
+    (0, "other kinds of probes", "test_cases", "other_kinds_of_probes", True),
+)
+
+
+@contextlib.contextmanager
+def busy_machine():
+    """Threads of two other programs take, grow and free blocks all the time."""
+    with Target("churn") as first, Target("churn") as second:
+        for target in (first, second):
+            target.say()
+        yield
+
+
+def run_once(file, test):
+    """Whether it passed, and the last comparison: of the whole book, or any."""
+    words = [sys.executable, os.path.join(HERE, file + ".py")] + ([test] if test else [])
+    done = subprocess.run(words, check=False, stdout=subprocess.PIPE, text=True, timeout=SECONDS,
+                          env=dict(os.environ, BOOKS_TABLE="1", **LONG))
+    lines = [line.split("\t")[1:] for line in done.stdout.splitlines() if line.startswith("#=\t")]
+    books = [line for line in lines if line[0] == "book"]
+    passed = done.returncode == 0 and "\nok 1" in done.stdout
+    if not passed:
+        print(done.stdout, end="")
+    return passed, (books or lines or [["", "", ""]])[-1]
+
+
+def run_case(case):
+    number, what, file, test, is_long = case
+    start = time.monotonic()
+    runs = [run_once(file, test) for _ in range(1 if is_long else RUNS)]
+    passed = sum(run[0] for run in runs)
+    subject, expected, seen = next((run[1] for run in runs if not run[0]), runs[-1][1])
+    print(f"{number or '-':>4}  {what:<27}  {passed}/{len(runs)}  "
+          f"{time.monotonic() - start:6.1f} s  {'' if subject == 'book' else subject + ': '}"
+          f"expected {expected}", flush=True)
+    print(f"{'':50}seen     {seen}", flush=True)
+    return passed == len(runs)
+
+
+def main():
+    wanted = {int(word) for word in sys.argv[1:]}
+    print(f"case  {'the target does':<27}  pass      time  expected by its ledger, seen in the book")
+    with busy_machine():
+        failed = sum(not run_case(case) for case in CASES if not wanted or case[0] in wanted)
+    print(f"{failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+main()
