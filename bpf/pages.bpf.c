@@ -47,6 +47,8 @@ const volatile unsigned int cfg_ring_mask = 0; /* records of a ring, less one */
 
 unsigned long long fault_sequence;
 
+unsigned long long watched_mm; /* whose memory it is; 0 = nothing was seen yet */
+
 char LICENSE[] SEC("license") = "GPL";
 
 /* The site of the user stack that `regs` are the innermost frame of. */
@@ -99,11 +101,18 @@ static __always_inline void ring_add(u32 cpu, u64 address, u32 site, u32 flags)
 	__sync_fetch_and_add(&ring->head, 1);
 }
 
+/* Of the target, and of the program that was attached to: after an exec its memory is another. */
 static __always_inline int is_own(struct task_struct *task)
 {
 	struct abi_control *control = control_get();
+	u64 mm;
 
-	return control && (u32)task->tgid == control->tgid && read_once(control->tracking);
+	if (!control || (u32)task->tgid != control->tgid || !read_once(control->tracking))
+		return 0;
+	mm = (u64)task->mm;
+	if (!read_once(watched_mm))
+		__sync_val_compare_and_swap(&watched_mm, 0, mm);
+	return mm == read_once(watched_mm);
 }
 
 static __always_inline int take(struct task_struct *task, u64 address, u32 flags)
