@@ -50,6 +50,12 @@ CASES = (
     (18, "a library for another", "test_cases", "library_in_the_place_of_another", False),
     (18, "names of libraries", "test_modules", "", False),
     (19, "other allocators", "test_cases", "other_allocators", True),
+    (19, "glibc", "test_allocators", "glibc", False),
+    (19, "preloaded allocators", "test_allocators", "preloaded", False),
+    (19, "linked allocators", "test_allocators", "linked", False),
+    (19, "one preloaded over another", "test_allocators", "preloaded_over_linked", False),
+    (20, "static programs", "test_allocators", "static_programs", False),
+    (20, "musl", "test_allocators", "musl", False),
     (21, "a root of its own", "test_ends", "in_a_root_of_its_own", False),
     (21, "a mount of its own", "test_ends", "in_a_mount_namespace_of_its_own", False),
     (22, "exit", "test_ends", "exits", False),
@@ -63,6 +69,9 @@ CASES = (
     (26, "attach and detach", "test_cases", "rounds_of_attach_and_detach", True),
     (27, "exceptions", "test_cases", "exceptions", False),
     (28, "handlers on another stack", "test_cases", "signals_on_another_stack", False),
+    (28, "no return probes", "test_allocators", "without_return_probes", False),
+    (30, "constructors that leak", "test_launch", "constructors", False),
+    (30, "those of a library", "test_launch", "a_library_with_a_constructor", False),
     (0, "other kinds of probes", "test_cases", "other_kinds_of_probes", True),
 )
 

@@ -21,8 +21,13 @@ EXTRA_DIST += tests/lib/books.py
 check-books: all
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS=
 	$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bpf/check_books.py
-.PHONY: check-books
-EXTRA_DIST += tests/bpf/check_books.py
+# memtop comes and goes a thousand times; make soak SOAK_ROUNDS=50 is shorter.
+soak: all
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS=
+	$(AM_TESTS_ENVIRONMENT) SOAK_ROUNDS=$(SOAK_ROUNDS) $(PYTHON3) $(top_srcdir)/tests/bpf/soak.py
+SOAK_ROUNDS = 1000
+.PHONY: check-books soak
+EXTRA_DIST += tests/bpf/check_books.py tests/bpf/soak.py
 dist_check_SCRIPTS += tests/bpf/test_ends.py
 TESTS += tests/bpf/test_ends.py
 # The kernel side alone, by a program that watches and one that holds.
