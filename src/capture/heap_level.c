@@ -46,6 +46,7 @@ void heap_level_init(struct heap_level *level, pid_t pid, double budget_percent,
 	level->pid = pid;
 	level->budget_percent = budget_percent;
 	level->unwinder = unwinder;
+	forks_init(&level->forks, pid);
 }
 
 void heap_level_deinit(struct heap_level *level)
