@@ -38,7 +38,11 @@ static void write_row(FILE *out, const struct option_row *row)
 	if (row->argument)
 		snprintf(names + length, sizeof(names) - length, "%s%s",
 			 option_has_argument(row) == optional_argument ? "" : " ", row->argument);
-	fprintf(out, "%-*s", HELP_TEXT_COLUMN, names);
+	/* Names that leave no gap have a line of their own. */
+	if (strlen(names) >= HELP_TEXT_COLUMN)
+		fprintf(out, "%s\n%*s", names, HELP_TEXT_COLUMN, "");
+	else
+		fprintf(out, "%-*s", HELP_TEXT_COLUMN, names);
 	for (;;) {
 		int span = (int)strcspn(line, "\n");
 
