@@ -26,6 +26,7 @@ struct {
 } threads SEC(".maps");
 
 #include "ledger.bpf.h"
+#include "own_memory.bpf.h"
 #include "unwind.bpf.h"
 
 struct {
@@ -58,23 +59,7 @@ struct {
 #define register_fifth(regs)  register_load(regs, 32)
 #endif
 
-unsigned long long watched_mm; /* whose memory it is; 0 = nothing was seen yet */
-
 char LICENSE[] SEC("license") = "GPL";
-
-/* Of the target, and of the program that was attached to: after an exec its memory is another. */
-static __always_inline int is_own(struct task_struct *task)
-{
-	struct abi_control *control = control_get();
-	u64 mm;
-
-	if (!control || (u32)task->tgid != control->tgid || !read_once(control->tracking))
-		return 0;
-	mm = (u64)task->mm;
-	if (!read_once(watched_mm))
-		__sync_val_compare_and_swap(&watched_mm, 0, mm);
-	return mm == read_once(watched_mm);
-}
 
 static __always_inline u32 call_kind(u64 call)
 {

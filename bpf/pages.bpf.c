@@ -30,6 +30,7 @@ struct {
 } threads SEC(".maps");
 
 #include "ledger.bpf.h"
+#include "own_memory.bpf.h"
 #include "stack_cache.bpf.h"
 
 LEDGER_ARRAY(fault_rings, struct abi_fault_ring); /* by CPU */
@@ -46,8 +47,6 @@ LEDGER_ARRAY(faults, struct abi_fault);		  /* by CPU, a ring's records each */
 const volatile unsigned int cfg_ring_mask = 0; /* records of a ring, less one */
 
 unsigned long long fault_sequence;
-
-unsigned long long watched_mm; /* whose memory it is; 0 = nothing was seen yet */
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -99,20 +98,6 @@ static __always_inline void ring_add(u32 cpu, u64 address, u32 site, u32 flags)
 	record->flags = flags;
 	/* Atomic, so that what was written is seen before it. */
 	__sync_fetch_and_add(&ring->head, 1);
-}
-
-/* Of the target, and of the program that was attached to: after an exec its memory is another. */
-static __always_inline int is_own(struct task_struct *task)
-{
-	struct abi_control *control = control_get();
-	u64 mm;
-
-	if (!control || (u32)task->tgid != control->tgid || !read_once(control->tracking))
-		return 0;
-	mm = (u64)task->mm;
-	if (!read_once(watched_mm))
-		__sync_val_compare_and_swap(&watched_mm, 0, mm);
-	return mm == read_once(watched_mm);
 }
 
 static __always_inline int take(struct task_struct *task, u64 address, u32 flags)

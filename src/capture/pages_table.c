@@ -257,21 +257,29 @@ static unsigned page_of(uint64_t address, uint64_t number)
 	return (address - (number << PAGES_CHUNK_SHIFT)) >> PAGES_SHIFT;
 }
 
-/* The chunks there are in [start, end), and in each the pages of it. */
+/* The chunk's pages in [start, end), from *first to before *stop; false if it begins later. */
+static bool pages_within(const struct pages_chunk *chunk, uint64_t start, uint64_t end,
+			 unsigned *first, unsigned *stop)
+{
+	uint64_t base = chunk->number << PAGES_CHUNK_SHIFT;
+
+	if (base >= end)
+		return false;
+	*first = start > base ? page_of(start, chunk->number) : 0;
+	*stop = end - base < CHUNK_BYTES ? page_of(end, chunk->number) : PAGES_CHUNK_COUNT;
+	return true;
+}
+
 static void absent_range(struct pages_table *table, uint64_t start, uint64_t end)
 {
 	if (start >= end)
 		return;
 	for (size_t i = chunk_index(table, start >> PAGES_CHUNK_SHIFT); i < table->count; i++) {
 		struct pages_chunk *chunk = table->chunks[i];
-		uint64_t base = chunk->number << PAGES_CHUNK_SHIFT;
-		unsigned page = start > base ? page_of(start, chunk->number) : 0;
-		unsigned stop = PAGES_CHUNK_COUNT;
+		unsigned page, stop;
 
-		if (base >= end)
+		if (!pages_within(chunk, start, end, &page, &stop))
 			break;
-		if (end - base < CHUNK_BYTES)
-			stop = page_of(end, chunk->number);
 		for (; page < stop && chunk->used; page++)
 			found_absent(table, chunk, page);
 	}
@@ -310,14 +318,10 @@ void pages_table_unmap(struct pages_table *table, uint64_t start, uint64_t end)
 {
 	for (size_t i = chunk_index(table, start >> PAGES_CHUNK_SHIFT); i < table->count; i++) {
 		struct pages_chunk *chunk = table->chunks[i];
-		uint64_t base = chunk->number << PAGES_CHUNK_SHIFT;
-		unsigned page = start > base ? page_of(start, chunk->number) : 0;
-		unsigned stop = PAGES_CHUNK_COUNT;
+		unsigned page, stop;
 
-		if (base >= end)
+		if (!pages_within(chunk, start, end, &page, &stop))
 			break;
-		if (end - base < CHUNK_BYTES)
-			stop = page_of(end, chunk->number);
 		for (; page < stop; page++)
 			take(table, chunk, page);
 	}
@@ -331,14 +335,10 @@ uint64_t pages_table_count(const struct pages_table *table, uint64_t start, uint
 
 	for (size_t i = chunk_index(table, start >> PAGES_CHUNK_SHIFT); i < table->count; i++) {
 		const struct pages_chunk *chunk = table->chunks[i];
-		uint64_t base = chunk->number << PAGES_CHUNK_SHIFT;
-		unsigned page = start > base ? page_of(start, chunk->number) : 0;
-		unsigned stop = PAGES_CHUNK_COUNT;
+		unsigned page, stop;
 
-		if (base >= end)
+		if (!pages_within(chunk, start, end, &page, &stop))
 			break;
-		if (end - base < CHUNK_BYTES)
-			stop = page_of(end, chunk->number);
 		for (; page < stop; page++)
 			count += entry_valid(chunk->entries[page]);
 	}
