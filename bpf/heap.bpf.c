@@ -23,6 +23,7 @@
  * either allocate_enter and allocate_exit, two probes, or allocate_session, one program for both;
  * only that one needs the kernel's BTF.
  */
+#include "kernel_types.h"
 #include "registers.bpf.h"
 #include "types.bpf.h"
 
@@ -58,6 +59,11 @@ struct {
 	__type(value, u64[ENTRY_KINDS]);
 } entry_kinds SEC(".maps");
 
+/* Fixed by the user ABI; of a task's flags, that it ends. */
+#define SIGNAL_CONT  18
+#define SIGNAL_STOP  19
+#define TASK_EXITING 4u
+
 #define THREAD_PROBES 16
 #define NO_THREAD     (~0u) /* not the target's */
 #define NO_SLOT	      (~1u) /* the target's, but the table is full */
@@ -65,8 +71,8 @@ struct {
 #define ANOTHER_PLACE 1
 
 const volatile unsigned int cfg_thread_mask = 0;
-const volatile bool cfg_functions = 0;		 /* the user described functions of his own */
-const volatile unsigned int cfg_stop_signal = 0; /* what an exec stops the target with; 0 = no */
+const volatile bool cfg_functions = 0; /* the user described functions of his own */
+const volatile int cfg_watcher = 0; /* memtop, whose child is stopped at an exec; 0 = it is not */
 
 #ifdef WITHOUT_KERNEL_BTF
 #define bpf_session_is_return() 0
@@ -686,6 +692,24 @@ SEC("uprobe") int modules_change(struct pt_regs *context)
 }
 
 /*
+ * Stops the target, memtop's own child, until the next book is open. Should memtop die, the target
+ * gets a SIGCONT at the death of its parent thread; but other threads of memtop may live a little
+ * longer, and this program with them. So the look at the parent comes after the stop: either the
+ * SIGCONT is still to come, or it is sent here.
+ */
+static __always_inline void stop_for(int watcher)
+{
+#ifndef WITHOUT_KERNEL_BTF /* else nobody could tell whether memtop lives: no stop */
+	const struct task_struct *parent;
+
+	bpf_send_signal(SIGNAL_STOP);
+	parent = bpf_get_current_task_btf()->real_parent;
+	if (parent->tgid != watcher || parent->flags & TASK_EXITING)
+		bpf_send_signal(SIGNAL_CONT);
+#endif
+}
+
+/*
  * The target executes another program: the book is closed before the first instruction of it, whose
  * blocks are none of the old one's. All other threads are gone by now. A command of memtop's own is
  * stopped here until the next book is open.
@@ -700,8 +724,8 @@ SEC("raw_tp/sched_process_exec") int program_changes(void *context)
 		return 0;
 	write_once(control->tracking, 0);
 	change = __sync_fetch_and_add(&c->execs, 1);
-	if (cfg_stop_signal)
-		bpf_send_signal(cfg_stop_signal);
+	if (cfg_watcher)
+		stop_for(cfg_watcher);
 	bpf_ringbuf_output(&module_events, &change, sizeof(change), BPF_RB_FORCE_WAKEUP);
 	return 0;
 }

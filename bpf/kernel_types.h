@@ -34,7 +34,9 @@ struct thread_info {
 
 struct task_struct {
 	struct thread_info thread_info;
+	unsigned int flags;
 	int tgid;
+	struct task_struct *real_parent;
 	int pagefault_disabled;
 	struct mm_struct *mm;
 	struct sched_entity se;

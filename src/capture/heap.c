@@ -9,7 +9,6 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -121,7 +120,7 @@ static int load(struct heap *heap, const struct ledger_sizes *sizes, struct unwi
 	s->rodata->cfg_bucket_mask = sizes->buckets - 1;
 	s->rodata->cfg_site_mask = sizes->sites - 1;
 	s->rodata->cfg_thread_mask = sizes->threads - 1;
-	s->rodata->cfg_stop_signal = heap->stop_at_exec ? SIGSTOP : 0;
+	s->rodata->cfg_watcher = heap->stop_at_exec ? getpid() : 0;
 	choose_programs(heap);
 	error = ledger_size_maps(s->obj, sizes);
 	if (!error && unwinder)

@@ -64,7 +64,8 @@ void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t
 /*
  * How often the target has executed another program since the attach. The book is closed from the
  * first time on: no event of the next program is in it. With `stop_at_exec` the target is stopped
- * (SIGSTOP) before the first instruction of the next one. Nothing where heap_tells_exec() is false.
+ * (SIGSTOP) before the first instruction of the next one, where the kernel tells its types. Nothing
+ * where heap_tells_exec() is false.
  */
 uint64_t heap_execs(const struct heap *heap);
 bool heap_tells_exec(const struct heap *heap);

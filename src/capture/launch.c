@@ -9,7 +9,7 @@
  * of the old kind, or a stop at a call that cannot be told from one, would end it with a SIGTRAP.
  *
  * Should memtop die while it holds the command, the kernel lets that run on: it ends the trace, and
- * sends the SIGCONT that the command asked for at its parent's death.
+ * sends the SIGCONT that the command asked for at its parent's death (bpf/heap.bpf.c, stop_for()).
  */
 #include "capture/launch.h"
 
