@@ -7,6 +7,9 @@ import time
 import traceback
 
 
+REASON_MOST = 500  # characters
+
+
 class Failure(Exception):
     """What was expected did not come."""
 
@@ -29,7 +32,7 @@ def check_equal(seen, expected, what):
         raise Failure(f"{what}: expected {expected!r}, saw {seen!r}")
 
 
-def wait_for(condition, what, seconds=20.0, every=0.05):
+def wait_for(condition, what, seconds=60.0, every=0.05):
     """Waits until condition() is true and returns what it gave; fails after `seconds`."""
     end = time.monotonic() + seconds
     while True:
@@ -51,9 +54,11 @@ def run(cases):
         try:
             case()
             print(f"ok {number} - {name}", flush=True)
-        except Exception:
+        except Exception as error:
             failed += 1
             for line in traceback.format_exc().splitlines():
                 print(f"# {line}")
-            print(f"not ok {number} - {name}", flush=True)
+            # The reason stands in the summary's line too: where only that is kept, it is all there.
+            reason = " ".join(str(error).replace("#", " ").split())[:REASON_MOST]
+            print(f"not ok {number} - {name}: {reason or type(error).__name__}", flush=True)
     sys.exit(1 if failed else 0)

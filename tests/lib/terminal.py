@@ -69,13 +69,13 @@ class Terminal:
     def pane_pid(self):
         return int(self.tmux("display-message", "-p", "-t", "test", "#{pane_pid}"))
 
-    def wait(self, condition, what, seconds=20.0):
+    def wait(self, condition, what, seconds=60.0):
         """Waits until condition(screen) holds; returns the screen."""
         def look():
             screen = self.screen()
             return screen if condition(screen) else None
         return wait_for(look, lambda: f"{what}; the screen is:\n{self.screen()}", seconds)
 
-    def wait_text(self, text, what=None, seconds=20.0):
+    def wait_text(self, text, what=None, seconds=60.0):
         return self.wait(lambda screen: text in "\n" + screen, what or f"{text!r} on screen",
                          seconds)
