@@ -416,29 +416,11 @@ static enum screen_request key_table(struct screen *screen, struct view *view, i
 /* What is not of sites works here as it does there. */
 static enum screen_request key_beside(struct screen *screen, struct view *view, int key)
 {
-	struct beside *beside = &screen->beside;
-	unsigned step = beside->page > 1 ? beside->page - 1 : 1;
 	enum action action = keys_find(key);
 
+	if (beside_scroll(&screen->beside, action))
+		return SCREEN_NOTHING;
 	switch (action) {
-	case ACTION_UP:
-		beside->top -= beside->top ? 1 : 0;
-		break;
-	case ACTION_DOWN:
-		beside->top += beside->top < beside->last ? 1 : 0;
-		break;
-	case ACTION_PAGE_UP:
-		beside->top -= beside->top < step ? beside->top : step;
-		break;
-	case ACTION_PAGE_DOWN:
-	case ACTION_LAST:
-		beside->top = action == ACTION_LAST || beside->last - beside->top < step ?
-				      beside->last :
-				      beside->top + step;
-		break;
-	case ACTION_FIRST:
-		beside->top = 0;
-		break;
 	case ACTION_FREEZE:
 	case ACTION_LOOK_BACK:
 	case ACTION_LOOK_FORWARD:

@@ -4,7 +4,7 @@
 #include "core/holdings.h"
 #include "ui/theme.h"
 
-#include <math.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -171,6 +171,28 @@ static void draw_foot(const struct draw *draw, size_t shown)
 		 draw->layout.wide ? "   Esc: back to the sites" : "");
 	canvas_text_cut(draw->canvas, draw->layout.foot_row, 0, draw->canvas->columns, STYLE_TITLE,
 			text);
+}
+
+bool beside_scroll(struct beside *beside, enum action action)
+{
+	long page = beside->page > 1 ? (long)beside->page - 1 : 1;
+	const struct {
+		enum action action;
+		long rows;
+	} steps[] = {
+		{ACTION_UP, -1},	  {ACTION_DOWN, 1},	   {ACTION_PAGE_UP, -page},
+		{ACTION_PAGE_DOWN, page}, {ACTION_FIRST, INT_MIN}, {ACTION_LAST, INT_MAX},
+	};
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		long top = (long)beside->top + steps[i].rows;
+
+		if (steps[i].action != action)
+			continue;
+		beside->top = top < 0 ? 0 : top > (long)beside->last ? beside->last : (unsigned)top;
+		return true;
+	}
+	return false;
 }
 
 void beside_draw(struct beside *beside, const struct draw *draw)

@@ -7,12 +7,16 @@
 #define MEMTOP_UI_BESIDE_H
 
 #include "ui/draw.h"
+#include "ui/keys.h"
 
 struct beside {
 	unsigned top;  /* first row shown */
 	unsigned last; /* greatest `top` that makes sense, as of the last drawing */
 	unsigned page; /* rows that fit */
 };
+
+/* False if the action is none that scrolls. */
+bool beside_scroll(struct beside *beside, enum action action);
 
 void beside_draw(struct beside *beside, const struct draw *draw);
 

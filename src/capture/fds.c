@@ -304,7 +304,7 @@ int fds_step(struct fds *fds, uint64_t until_ns)
 			return finish_look(fds);
 		if (isdigit((unsigned char)entry->d_name[0]))
 			see(fds, entry->d_name);
-		if (count % CLOCK_CALLS == 0 && monotonic_ns() >= until_ns)
+		if (count % CLOCK_CALLS == 0 && thread_cpu_ns() >= until_ns)
 			break;
 	}
 	return error;

@@ -7,6 +7,7 @@
  * dma-buf for what /proc/PID/fdinfo/N tells. A buffer that several descriptors share counts once.
  *
  * A look is taken in pieces: fds_step() works for so long and goes on where it was the next time.
+ * Its time is the thread's CPU time (thread_cpu_ns()).
  */
 #ifndef MEMTOP_CAPTURE_FDS_H
 #define MEMTOP_CAPTURE_FDS_H

@@ -10,9 +10,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define PIECE_NS     1000000ull	   /* of a tick */
+#define PIECE_NS     5000000ull	   /* of a tick */
 #define APART_NS     1900000000ull /* between two looks: two ticks of a second, a little early */
-#define APART_FACTOR 500
+#define APART_FACTOR 200
 /* What x86-64 and arm64 give a thread: 16 KiB, or a page where that is more. */
 #define THREAD_SIZE 16384
 
@@ -157,12 +157,12 @@ static void refuse_fds(struct held *held, const char *why)
 
 static void look_at_fds(struct held *held, uint64_t now_ns, uint64_t until_ns)
 {
-	uint64_t before = monotonic_ns();
+	uint64_t before = thread_cpu_ns();
 	int status;
 
 	pace_begin(&held->fds_pace, now_ns);
 	status = fds_step(held->fds, until_ns);
-	held->fds_pace.spent_ns += monotonic_ns() - before;
+	held->fds_pace.spent_ns += thread_cpu_ns() - before;
 	if (!status)
 		return;
 	held->fds_pace.going = false;
@@ -174,12 +174,12 @@ static void look_at_fds(struct held *held, uint64_t now_ns, uint64_t until_ns)
 
 static void ask_sockets(struct held *held, uint64_t now_ns, uint64_t until_ns)
 {
-	uint64_t before = monotonic_ns(), sum = 0;
+	uint64_t before = thread_cpu_ns(), sum = 0;
 	int status;
 
 	pace_begin(&held->sockets_pace, now_ns);
 	status = sockets_step(held->sockets, fds_sockets(held->fds), until_ns, &sum);
-	held->sockets_pace.spent_ns += monotonic_ns() - before;
+	held->sockets_pace.spent_ns += thread_cpu_ns() - before;
 	if (!status)
 		return;
 	held->sockets_pace.going = false;
@@ -206,7 +206,7 @@ static void look_at_sockets(struct held *held, uint64_t now_ns, uint64_t until_n
 
 void held_tick(struct held *held, uint64_t now_ns, const struct memory *memory, unsigned threads)
 {
-	uint64_t until = monotonic_ns() + PIECE_NS;
+	uint64_t until = thread_cpu_ns() + PIECE_NS;
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 
 	if (memory->parts_known)
@@ -215,7 +215,7 @@ void held_tick(struct held *held, uint64_t now_ns, const struct memory *memory, 
 	give(held, HOLDING_KERNEL_STACKS, threads * (page > THREAD_SIZE ? page : THREAD_SIZE));
 	if (is_due(&held->fds_pace, now_ns))
 		look_at_fds(held, now_ns, until);
-	if (!held->fds_pace.going && monotonic_ns() < until)
+	if (!held->fds_pace.going && thread_cpu_ns() < until)
 		look_at_sockets(held, now_ns, until);
 }
 

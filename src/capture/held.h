@@ -4,10 +4,10 @@
  * holding`, as snapshots have them.
  *
  * Most is had for nothing: from /proc/PID/status, which is read each tick, and, the PSS, from the
- * walk of smaps. Descriptors and sockets are looked at every two seconds, in pieces of a
- * millisecond a tick. A look that took long waits five hundred times as long for the next one, so
- * that looking never takes more than 1/500 of a core; it is memtop's own time, and counted there.
- * None of it holds a lock of the target's memory.
+ * walk of smaps. Descriptors and sockets are looked at every two seconds, in pieces of 5 ms of a
+ * CPU each tick. A look that took long waits 200 times as long for the next one, so that looking
+ * takes no more than 1/200 of a core; it is memtop's own time, and counted there. None of it holds
+ * a lock of the target's memory.
  */
 #ifndef MEMTOP_CAPTURE_HELD_H
 #define MEMTOP_CAPTURE_HELD_H

@@ -226,7 +226,7 @@ int sockets_step(struct sockets *sockets, const struct map *wanted, uint64_t unt
 
 	while (!status && sockets->question < QUESTION_COUNT) {
 		status = step(sockets, wanted);
-		if (monotonic_ns() >= until_ns)
+		if (thread_cpu_ns() >= until_ns)
 			break;
 	}
 	if (!status && sockets->question < QUESTION_COUNT)

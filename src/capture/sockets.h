@@ -24,8 +24,9 @@ void sockets_close(struct sockets *sockets);
 bool sockets_same_namespace(pid_t pid);
 
 /*
- * Begins to ask, or goes on with it, until `until_ns`; `wanted` holds inode numbers and may change
- * between two steps. 1: all answered, and `ret` is the sum; 0: there is more; -errno.
+ * Begins to ask, or goes on with it, until `until_ns` of thread_cpu_ns(); `wanted` holds inode
+ * numbers and may change between two steps. 1: all answered, and `ret` is the sum; 0: there is
+ * more; -errno.
  */
 int sockets_step(struct sockets *sockets, const struct map *wanted, uint64_t until_ns,
 		 uint64_t *ret);

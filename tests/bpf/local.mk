@@ -37,6 +37,8 @@ tests_bpf_kernel_watch_LDADD = libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $
 tests_targets_kernel_holder_SOURCES = tests/targets/kernel_holder.c
 dist_check_SCRIPTS += tests/bpf/test_kernel_book.py
 TESTS += tests/bpf/test_kernel_book.py
+dist_check_SCRIPTS += tests/bpf/test_held.py
+TESTS += tests/bpf/test_held.py
 
 # Lives of targets, and bad input.
 check_PROGRAMS += tests/targets/life

@@ -4,6 +4,7 @@ UNIT_CAPTURE_LIBS = libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIB
 	$(CMOCKA_LIBS) -lpthread -lm
 UNIT_CAPTURE_TESTS = \
 	tests/unit/test_allocators tests/unit/test_cgroup tests/unit/test_code_flow \
+	tests/unit/test_fds tests/unit/test_holdings \
 	tests/unit/test_forks tests/unit/test_heap_level tests/unit/test_kernel_modules \
 	tests/unit/test_lifetime tests/unit/test_maps_book tests/unit/test_memory \
 	tests/unit/test_pages_table tests/unit/test_probe_site tests/unit/test_procfs \
@@ -19,6 +20,12 @@ tests_unit_test_cgroup_LDADD = $(UNIT_CAPTURE_LIBS)
 tests_unit_test_heap_level_SOURCES = tests/unit/test_heap_level.c
 tests_unit_test_heap_level_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_heap_level_LDADD = $(UNIT_CAPTURE_LIBS)
+tests_unit_test_fds_SOURCES = tests/unit/test_fds.c
+tests_unit_test_fds_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_fds_LDADD = $(UNIT_CAPTURE_LIBS)
+tests_unit_test_holdings_SOURCES = tests/unit/test_holdings.c
+tests_unit_test_holdings_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_holdings_LDADD = $(UNIT_CAPTURE_LIBS)
 tests_unit_test_forks_SOURCES = tests/unit/test_forks.c
 tests_unit_test_forks_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_forks_LDADD = $(UNIT_CAPTURE_LIBS)

@@ -14,7 +14,7 @@ TOTALS = ["live_bytes", "live_blocks", "allocated_bytes", "allocated_blocks", "f
 FIELDS = {
     "": ["schema", "tick", "time_unix_ns", "elapsed_s", "target", "level", "level_reason", "rss",
          "accounting", "user", "maps", "kernel", "losses", "overhead", "sites", "sites_total",
-         "rest", "final"],
+         "rest", "final", "holdings"],
     "target": ["pid", "comm", "exe", "state", "exit_code", "signal", "threads", "generation"],
     "rss": ["bytes", "anon_bytes", "file_bytes", "shmem_bytes", "swap_bytes", "limit_bytes",
             "limit_source", "limit_used_bytes", "headroom_bytes", "rate_bytes_per_s", "verdict",
@@ -33,6 +33,8 @@ FIELDS = {
 SITE = (["id", "key", "side", "kind"] + TOTALS +
         ["delta_bytes", "delta_blocks", "rate_bytes_per_s", "oldest_s", "kept_ratio", "verdict",
          "confidence", "truncated", "frames", "object", "unmatched", "resident_bytes", "ended"])
+HOLDING = ["name", "exporter", "unit", "value", "limit", "delta", "rate_per_s", "came", "gone",
+           "kept_ratio", "verdict", "confidence", "reason"]
 FRAME = ["symbol", "offset", "module", "build_id", "module_offset", "file", "line", "inlined",
          "wrapper", "address", "reason"]
 
@@ -83,6 +85,24 @@ def values():
     tap.check_equal(leak["frames"][2]["address"], "0x4020c8", "address")
     tap.check_equal(seen["overhead"]["names_percent"], 50, "share of names")
     tap.check_equal(list(seen["overhead"].values())[-4:], [12.5, 123456, 1, 2], "stacks")
+
+
+def held_beside_memory():
+    seen = picture()["holdings"]
+    for row in seen:
+        tap.check_equal(list(row), HOLDING, "holding")
+    rows = {row["name"]: row for row in seen}
+    tap.check_equal(len(rows), len(seen), "each has its own name")
+    tap.check_equal(list(rows["memfds"].values()),
+                    ["memfds", None, "count", 300, None, 288, 2.5, 290, 2, 1, "leaking", 0, None],
+                    "memfds")
+    tap.check_equal([rows["socket_bytes"][name] for name in ("value", "came", "reason")],
+                    [None, None, "elsewhere"], "not known")
+    tap.check_equal([rows["dmabuf_exporter"][name] for name in ("exporter", "unit", "value")],
+                    ["evil\ufffd\x1b[2J", "bytes", 1 << 20], "an exporter")
+    text = output("text").decode()
+    tap.check("LEAKING: memfds +2.5/s" in text, f"the leak in words: {text}")
+    tap.check("memfds 300 +288" in text and "\x1b" not in text, f"what there is: {text}")
 
 
 def not_known_is_null():
@@ -164,6 +184,6 @@ def a_full_disk_is_an_error():
             tap.check_equal(code, 1, kind)
 
 
-tap.run([fields_in_order, values, not_known_is_null, hostile_names, sums_hold_when_cut_or_filtered,
+tap.run([fields_in_order, values, held_beside_memory, not_known_is_null, hostile_names, sums_hold_when_cut_or_filtered,
          leaks_are_the_users,
          unmatched_has_no_live, text_is_clean_and_narrow, a_full_disk_is_an_error])

@@ -135,6 +135,23 @@ static struct picture make_picture(void)
 	};
 
 	picture.losses[ABI_LOSS_FREE_MISSED] = 2;
+	picture.holding_count = HOLDING_COUNT + 1;
+	picture.holdings[HOLDING_MEMFDS] = (struct holding_stats){
+		.known = true,
+		.lives_known = true,
+		.value = 300,
+		.totals = {290, 290, 2, 2},
+		.delta = 288,
+		.rate_per_s = 2.5,
+		.kept_ratio = 1,
+		.judgment = {.verdict = VERDICT_LEAKING, .rate_bytes_per_s = 2.5}};
+	picture.holdings[HOLDING_SOCKET_BYTES] =
+		(struct holding_stats){.why = "elsewhere", .rate_per_s = NAN, .kept_ratio = NAN};
+	snprintf(picture.holdings[HOLDING_COUNT].exporter,
+		 sizeof(picture.holdings[HOLDING_COUNT].exporter), "evil\xff\033[2J");
+	picture.holdings[HOLDING_COUNT].known = true;
+	picture.holdings[HOLDING_COUNT].value = 1 << 20;
+	picture.leaking_holding = HOLDING_MEMFDS + 1;
 	return picture;
 }
 
