@@ -168,6 +168,19 @@ static uint64_t tables_bytes(struct live *live)
 	return bytes + unwind.bytes_reserved;
 }
 
+/* Mappings that changed and were not looked at since are work for the tables, too. */
+static void read_unwind(struct live *live, struct unwinder_status *ret)
+{
+	struct ledger *ledger = live_user_ledger(live);
+
+	if (!ledger || !live->options.unwinder)
+		return;
+	live->options.unwinder->ops->status(live->options.unwinder, ret);
+	if (live->heap.heap &&
+	    heap_module_changes(live->heap.heap) != ledger->control->module_changes)
+		ret->tables_pending++;
+}
+
 static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 {
 	struct charge_user user = {.limit_bytes = live->options.limit_bytes};
@@ -198,8 +211,7 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 		live->heap.heap ? heap_ledger(live->heap.heap)->counters->before_attach_frees :
 				  live->before_attach_frees;
 	ret->side_known[SIDE_USER] = live_user_ledger(live) != NULL;
-	if (live_user_ledger(live) && live->options.unwinder)
-		live->options.unwinder->ops->status(live->options.unwinder, &ret->unwind);
+	read_unwind(live, &ret->unwind);
 	ret->side_known[SIDE_MAPS] = live->maps != NULL;
 	ret->side_known[SIDE_KERNEL] = live->kernel != NULL;
 	ret->modules = live->modules;
