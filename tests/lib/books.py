@@ -93,7 +93,7 @@ class Target:
 
     def end(self):
         self.say()
-        check_equal(self.process.wait(30), 0, "the target's exit code")
+        check_equal(self.process.wait(120), 0, "the target's exit code")
 
 
 class Book:
@@ -112,7 +112,7 @@ class Book:
         with contextlib.suppress(OSError):
             self.process.stdin.close()
         try:
-            self.process.wait(20)
+            self.process.wait(120)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
