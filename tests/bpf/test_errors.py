@@ -180,7 +180,7 @@ def a_reader_that_stopped_reading():
             fcntl.ioctl(top.stdout.fileno(), termios.FIONREAD, waiting)
             sizes.append(waiting[0])
             return waiting[0] and len(sizes) > 20 and len(set(sizes[-20:])) == 1
-        wait_for(stands_still, "a full pipe", 30)  # for ten ticks
+        wait_for(stands_still, "a full pipe")  # for ten ticks
         top.send_signal(signal.SIGTERM)
         check_equal(top.wait(120), 0, "exit code")
 

@@ -16,7 +16,7 @@ TOTALS = ("allocated_bytes", "allocated_blocks", "freed_bytes", "freed_blocks",
 NONE = dict.fromkeys(TOTALS, 0)
 
 
-def read_line(stream, what, seconds=90):
+def read_line(stream, what, seconds=300):
     """A line of a pipe that nothing has been read ahead from."""
     line = b""
     while not line.endswith(b"\n"):
