@@ -9,11 +9,15 @@
  * of the kernel allocate, such as the mapping of its out-of-line area, cannot be told apart here),
  * nor what the allocator takes for slabs of its own.
  *
- * A block leaves when anyone frees it, or when anyone is given its address again: some frees (in
- * bulk, by the RCU batches of kfree_rcu()) have no tracepoint, and then this is all that is ever
- * seen. Such an implicit free is counted by site, as the sign that frees of its cache are not seen.
- * So every allocation and free of the whole machine costs a look-up; only the target's own cost a
- * stack.
+ * A block leaves when anyone frees it, or when anyone is given its address again, or when its page
+ * goes back to the page allocator: some frees (in bulk, by the RCU batches of kfree_rcu()) have no
+ * tracepoint, and then this is all that is ever seen. Such an implicit free is counted by site, as
+ * the sign that frees of its cache are not seen. So every allocation and free of the whole machine
+ * costs a look-up; only the target's own cost a stack.
+ *
+ * The page allocator speaks of pages by their descriptors. Where the memory of a page is, is a
+ * linear function of that address, whose constant nobody tells: it is measured on allocations that
+ * are pages of their own (large ones of kmalloc()), as the calibrating child makes them.
  *
  * The kernel does not run a program on top of itself: what an interrupt frees while the program of
  * frees runs on that CPU, often a whole batch of RCU's, that program does not see. So a second one
@@ -37,6 +41,7 @@ struct {
 LEDGER_ARRAY(implicit_frees, u64); /* by site */
 LEDGER_ARRAY(homes, u32);	   /* by bucket: live blocks that have their home there, or more */
 LEDGER_ARRAY(caches, struct abi_cache);
+LEDGER_ARRAY(page_counts, u32); /* by page number, modulo: live blocks that begin there */
 
 #define GFP_DIRECT_RECLAIM   0x400u	/* may sleep: so not in an interrupt */
 #define CONTEXT_INTERRUPTED  0x00ff0100 /* NMI, hard interrupt, serving a soft interrupt */
@@ -45,10 +50,25 @@ LEDGER_ARRAY(caches, struct abi_cache);
 #define CACHE_PROBES	     8
 #define KERNEL_SKIPPED_TEXTS 4
 #define FREE_MARKS	     1024 /* a power of two; CPUs that share one only look twice */
+#define BLOCK_ALIGNMENT	     8
+#define PAGE_MIN_SHIFT	     12
+#define PAGE_MAX_SHIFT	     16
+#define SLAB_PAGES	     8 /* what one slab takes: at most so many pages */
 
 const volatile unsigned int cfg_cache_mask = 0;
 /* Where the preemption count is, seen from the CPU's run queue; 0 = not known. */
 const volatile long long cfg_preempt_count_from_rq = 0;
+const volatile unsigned int cfg_page_mask = 0;
+const volatile unsigned int cfg_page_shift = PAGE_MIN_SHIFT;
+/* Of a page's descriptor to the page itself, as a power of two. */
+const volatile unsigned int cfg_page_scale = 0;
+/* The address of a page is (that of its descriptor << cfg_page_scale) + this; 0 = not known. */
+unsigned long long page_base;
+/* Measuring it: the last page of the target's, and what the majority of votes is for. */
+struct {
+	unsigned long long on, page, base;
+	long long votes;
+} page_measure;
 /*
  * Code whose own allocations are not the target's: the uprobe machinery, and the slab allocator's
  * for its slabs. Written by user space, at any time.
@@ -191,6 +211,13 @@ static __always_inline void remember_cache(u64 address, const char *name)
 	}
 }
 
+static __always_inline u32 *page_count_of(u64 address)
+{
+	u32 page = address >> (cfg_page_shift & 63) & cfg_page_mask;
+
+	return bpf_map_lookup_elem(&page_counts, &page);
+}
+
 static __always_inline u32 *home_of(u64 address)
 {
 	struct abi_control *control = control_get();
@@ -210,17 +237,22 @@ static __always_inline u32 *home_of(u64 address)
 static __always_inline u64 take(u64 address)
 {
 	u32 *home = home_of(address);
+	u32 *on_page;
 	u64 value;
 
 	if (!home || !read_once(*home))
 		return 0;
 	value = live_remove(address);
-	if (value)
-		__sync_fetch_and_add(home, -1);
+	if (!value)
+		return 0;
+	__sync_fetch_and_add(home, -1);
+	on_page = page_count_of(address);
+	if (on_page)
+		__sync_fetch_and_add(on_page, -1);
 	return value;
 }
 
-/* The address is given out: whatever was known to live there is gone. */
+/* Whatever was known to live at the address is gone. */
 static __always_inline void book_implicit_free(u64 address)
 {
 	u64 old = take(address);
@@ -245,9 +277,10 @@ static __always_inline void book_own(void *ctx, u64 call_site, u64 address, u64 
 	u32 cpu = bpf_get_smp_processor_id();
 	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &cpu);
 	u32 *home = home_of(address);
+	u32 *on_page = page_count_of(address);
 	u64 hash, cache_address;
 
-	if (!home || !thread || __sync_val_compare_and_swap(&thread->depth, 0, 1)) {
+	if (!home || !on_page || !thread || __sync_val_compare_and_swap(&thread->depth, 0, 1)) {
 		loss_count(ABI_LOSS_EVENT_LOST);
 		return;
 	}
@@ -259,9 +292,34 @@ static __always_inline void book_own(void *ctx, u64 call_site, u64 address, u64 
 	if (cache)
 		remember_cache(cache_address, cache->name);
 	__sync_fetch_and_add(home, 1);
-	if (book_allocation(address, size, site_find(cpu, hash, cache_address, ABI_KIND_SLAB)))
+	__sync_fetch_and_add(on_page, 1);
+	if (book_allocation(address, size, site_find(cpu, hash, cache_address, ABI_KIND_SLAB))) {
 		__sync_fetch_and_add(home, -1);
+		__sync_fetch_and_add(on_page, -1);
+	}
 	write_once(thread->depth, 0);
+}
+
+/*
+ * A block as large as pages of its own begins with the page that was allocated for it. An interrupt
+ * in between can make a vote wrong, but hardly most of them.
+ */
+static __always_inline void measure_page_base(u64 address, u64 allocated)
+{
+	u64 page = read_once(page_measure.page), base;
+
+	if (!page || allocated <= 2ull << (cfg_page_shift & 63))
+		return;
+	write_once(page_measure.page, 0);
+	base = address - (page << (cfg_page_scale & 63));
+	if (base == page_measure.base) {
+		page_measure.votes++;
+	} else if (page_measure.votes > 0) {
+		page_measure.votes--;
+	} else {
+		page_measure.base = base;
+		page_measure.votes = 1;
+	}
 }
 
 /* kmalloc(call_site, ptr, bytes_req, bytes_alloc, gfp_flags, node) */
@@ -273,8 +331,11 @@ int kmalloc(u64 *ctx)
 	if (address <= ZERO_SIZE_POINTER)
 		return 0;
 	book_implicit_free(address);
-	if (is_own(ctx[0], ctx[4]))
-		book_own(ctx, ctx[0], address, ctx[2], 0);
+	if (!is_own(ctx[0], ctx[4]))
+		return 0;
+	if (read_once(page_measure.on))
+		measure_page_base(ctx[1], ctx[3]);
+	book_own(ctx, ctx[0], address, ctx[2], 0);
 	return 0;
 }
 
@@ -355,4 +416,63 @@ int kmem_cache_free_missed(u64 *ctx)
 	u64 address = kernel_address(ctx[1]);
 
 	return seen_by_first(free_mark(), kmem_cache_free, address) ? 0 : book_if_taken(address);
+}
+
+/* mm_page_alloc(page, order, gfp_flags, migratetype); attached only to measure. */
+SEC("raw_tp/mm_page_alloc")
+int page_alloc_measured(u64 *ctx)
+{
+	struct abi_control *control = control_get();
+
+	if (control && bpf_get_current_pid_tgid() >> 32 == control->tgid)
+		write_once(page_measure.page, ctx[0]);
+	return 0;
+}
+
+/* A function of its own, so that the verifier follows it once and not for every address. */
+__noinline int forget_block(u64 address)
+{
+	book_implicit_free(address);
+	return 0;
+}
+
+/* The page goes: no block is left on it. It is rarely that a page has blocks, and then few. */
+__noinline int forget_page(u64 page)
+{
+	u32 *on_page = page_count_of(page);
+
+	if (!on_page)
+		return 0;
+	for (u32 offset = 0; offset < 1u << PAGE_MAX_SHIFT; offset += BLOCK_ALIGNMENT) {
+		if (offset >> (cfg_page_shift & 31) || !read_once(*on_page))
+			break;
+		forget_block(page + offset);
+	}
+	return 0;
+}
+
+/*
+ * mm_page_free(page, order): every page that goes back, one by one or in batches. What takes more
+ * pages than a slab is one block, at its beginning.
+ */
+SEC("raw_tp/mm_page_free")
+int page_free(u64 *ctx)
+{
+	u64 base = read_once(page_base);
+	u64 page, size = 1ull << (cfg_page_shift & 63);
+	u32 order = ctx[1];
+
+	if (!base)
+		return 0;
+	page = kernel_address((ctx[0] << (cfg_page_scale & 63)) + base);
+	for (u32 i = 0; i < SLAB_PAGES; i++, page += size) {
+		u32 *on_page;
+
+		if (i >> (order & 31))
+			break;
+		on_page = page_count_of(page);
+		if (on_page && read_once(*on_page))
+			forget_page(page);
+	}
+	return 0;
 }

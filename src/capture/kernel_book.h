@@ -8,6 +8,8 @@
 
 #include "capture/ledger.h"
 
+#include <stdbool.h>
+
 struct kernel_book;
 
 /* Code of the running kernel whose own allocations are in no book, [start, end). */
@@ -34,6 +36,12 @@ void kernel_book_skip(struct kernel_book *book,
  * former process is left, and none of its blocks is recognised any more. 0 or -errno.
  */
 int kernel_book_begin(struct kernel_book *book, pid_t tgid);
+
+/*
+ * Until now allocations of the process told where the memory of pages is; needs some large ones.
+ * Is it known now? Then blocks leave with their pages.
+ */
+bool kernel_book_measure_ends(struct kernel_book *book);
 
 struct ledger *kernel_book_ledger(struct kernel_book *book);
 
