@@ -163,6 +163,7 @@ static int watch(const struct options *options, pid_t pid, pid_t launched)
 		.limit_bytes = options->limit_bytes,
 		.launched = launched,
 		.unwinder = table_unwinder_new(pid, options->unwind_bytes),
+		.kernel_unwinder = table_unwinder_new(pid, options->unwind_bytes),
 	};
 	struct app_config config = {.options = options, .report = stderr, .launched = launched};
 	char error[ERROR_SIZE] = "";

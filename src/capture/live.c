@@ -51,6 +51,8 @@ static void read_sites(struct live *live, uint64_t now_ns)
 	if (!live->kernel)
 		return;
 	if (ledger_site_count(kernel_side_ledger(live->kernel)) > live->sites.seen[SIDE_KERNEL]) {
+		if (!live->execed)
+			live_update_modules(live, now_ns);
 		kernel_modules_update(live->mapped, "", now_ns);
 		modules_follow(live->modules, live->mapped);
 	}
@@ -217,6 +219,7 @@ static void live_close(struct source *source)
 	heap_level_deinit(&live->heap);
 	unwinder_close(live->options.unwinder);
 	kernel_side_close(live->kernel);
+	unwinder_close(live->options.kernel_unwinder);
 	sites_deinit(&live->sites);
 	memory_close(live->memory);
 	charge_close(live->charge);

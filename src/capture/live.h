@@ -14,12 +14,13 @@
 
 struct live_options {
 	pid_t pid;
-	enum level level;	   /* LEVEL_AUTO: the highest that fits the budget */
-	double budget_percent;	   /* of the busiest thread; NAN = no governor */
-	bool kernel;		   /* watch the kernel side too */
-	uint64_t limit_bytes;	   /* a limit of the user's own; 0 = none */
-	pid_t launched;		   /* the target is our child; 0 if not */
-	struct unwinder *unwinder; /* gives stacks their tables; closed with the source */
+	enum level level;		  /* LEVEL_AUTO: the highest that fits the budget */
+	double budget_percent;		  /* of the busiest thread; NAN = no governor */
+	bool kernel;			  /* watch the kernel side too */
+	uint64_t limit_bytes;		  /* a limit of the user's own; 0 = none */
+	pid_t launched;			  /* the target is our child; 0 if not */
+	struct unwinder *unwinder;	  /* gives stacks their tables; closed with the source */
+	struct unwinder *kernel_unwinder; /* the same for what is below the kernel's stacks */
 };
 
 /*

@@ -15,6 +15,8 @@
 
 /* Ranges of anonymous code that walks get through. */
 #define MAX_ANONYMOUS 1024
+/* Of a kernel side that begins; the watch goes on with the rest. */
+#define FIRST_TABLES_MS 50
 
 void live_give_reason(struct live *live, const char *format, ...)
 {
@@ -23,6 +25,15 @@ void live_give_reason(struct live *live, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(live->reason, sizeof(live->reason), format, arguments);
 	va_end(arguments);
+}
+
+static void tell_unwinder(struct unwinder *unwinder, const struct unwinder_range *ranges,
+			  size_t count, const struct modules *modules)
+{
+	if (!unwinder)
+		return;
+	unwinder->ops->anonymous(unwinder, ranges, count);
+	unwinder->ops->update(unwinder, modules);
 }
 
 int live_update_modules(struct live *live, uint64_t now_ns)
@@ -39,11 +50,9 @@ int live_update_modules(struct live *live, uint64_t now_ns)
 	changes = procmaps_update_modules(live->mapped, &maps, live->options.pid, now_ns);
 	if (changes && live->heap.heap)
 		sites_follow(&live->sites, heap_ledger(live->heap.heap), live->mapped, now_ns);
-	if (live->options.unwinder) {
-		count = procmaps_anonymous_code(&maps, ranges, MAX_ANONYMOUS);
-		live->options.unwinder->ops->anonymous(live->options.unwinder, ranges, count);
-		live->options.unwinder->ops->update(live->options.unwinder, live->mapped);
-	}
+	count = procmaps_anonymous_code(&maps, ranges, MAX_ANONYMOUS);
+	tell_unwinder(live->options.unwinder, ranges, count, live->mapped);
+	tell_unwinder(live->options.kernel_unwinder, ranges, count, live->mapped);
 	if (live->heap.heap)
 		heap_modules_known(live->heap.heap, known);
 	heap_level_update(&live->heap, &maps);
@@ -105,9 +114,12 @@ static void new_generation(struct live *live, uint64_t now_ns)
 
 void live_open_kernel(struct live *live)
 {
-	if (!kernel_side_open(live->options.pid, &live->kernel, live->no_kernel,
-			      sizeof(live->no_kernel)))
+	if (!kernel_side_open(live->options.pid, live->options.kernel_unwinder, &live->kernel,
+			      live->no_kernel, sizeof(live->no_kernel)))
 		live->no_kernel[0] = '\0';
+	if (live->kernel && live->options.kernel_unwinder)
+		live->options.kernel_unwinder->ops->work(live->options.kernel_unwinder,
+							 FIRST_TABLES_MS);
 }
 
 /* Kernel memory outlives programs; what was taken before is before the attach of the new book. */

@@ -56,6 +56,8 @@ static void follow_modules(struct live *live, uint64_t now_ns)
 	}
 	if (live->heap.heap && !live->let_go && unwinder)
 		unwinder->ops->work(unwinder, COMPILE_MS);
+	if (live->kernel && live->options.kernel_unwinder)
+		live->options.kernel_unwinder->ops->work(live->options.kernel_unwinder, COMPILE_MS);
 }
 
 static void look(struct live *live)
