@@ -25,6 +25,7 @@
  * that both miss, in an interrupt of the second on top of the first, are a named loss.
  */
 #include "kernel_types.h"
+#include "registers.bpf.h"
 #include <bpf/bpf_core_read.h>
 
 /* One element per CPU: the stack being captured there. `depth` tells that one is. */
@@ -37,6 +38,7 @@ struct {
 } threads SEC(".maps");
 
 #include "ledger.bpf.h"
+#include "unwind.bpf.h"
 
 LEDGER_ARRAY(implicit_frees, u64); /* by site */
 LEDGER_ARRAY(homes, u32);	   /* by bucket: live blocks that have their home there, or more */
@@ -75,6 +77,9 @@ struct {
  */
 unsigned long long skipped_text_start[KERNEL_SKIPPED_TEXTS];
 unsigned long long skipped_text_end[KERNEL_SKIPPED_TEXTS];
+
+/* Written by user space: walk the user's stack too, by the tables of the target's modules. */
+unsigned long long user_stacks;
 
 /* Per CPU: what the first program on each tracepoint of frees saw last. */
 struct {
@@ -130,8 +135,9 @@ static __always_inline int is_own(u64 call_site, u64 gfp)
 }
 
 /*
- * Index of the call site among the raw frames of `cpu`; 0 where it is not (then they are all kept).
- * A function of its own, so that the verifier follows its caller once and not for every index.
+ * Index of the call site among the raw frames in the window of `cpu`; 0 where it is not (then they
+ * are all kept). A function of its own, so that the verifier follows its caller once and not for
+ * every index.
  */
 __noinline u32 find_call_site(u32 cpu, u64 call_site)
 {
@@ -140,51 +146,101 @@ __noinline u32 find_call_site(u32 cpu, u64 call_site)
 	if (!thread)
 		return 0;
 	for (u32 i = 0; i < INNER_FRAMES; i++)
-		if (thread->frames[i] == call_site)
+		if (thread->window[i] == call_site)
 			return i;
 	return 0;
 }
 
 /*
- * Cuts the first `skip` of the `raw` frames of `cpu` off and returns the hash of what is left.
+ * The frames of the user code below the system call or fault, from the registers that it entered
+ * the kernel with, become those of `cpu`.
  */
-__noinline u64 cut_frames(u32 cpu, u32 raw, u32 skip)
+__noinline int walk_user(u32 cpu)
 {
 	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &cpu);
-	u64 hash = 1;
-	u32 count = 0;
+	void *registers = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
 
 	if (!thread)
 		return 0;
-	for (u32 i = 0; i < ABI_MAX_FRAMES; i++) {
-		u64 frame;
+	thread->frame_count = 0;
+	thread->truncated = 0;
+	if (!read_once(user_stacks))
+		return 0;
+	if (bpf_probe_read_kernel(thread->window, SAVED_REGISTER_BYTES, registers)) {
+		thread->truncated = 1;
+		return 0;
+	}
+	stack_walk_at(cpu, saved_ip(thread->window), saved_sp(thread->window),
+		      saved_frame(thread->window), saved_link(thread->window));
+	return 0;
+}
 
-		if (i + skip >= raw)
-			break;
-		frame = read_once(thread->frames[(i + skip) & (ABI_MAX_FRAMES - 1)]);
-		write_once(thread->frames[i], frame);
-		hash = hash_mix(hash, frame);
-		count = i + 1;
+/*
+ * Frame `place` of the joined stack: one of the kernel's from the window, or one of the user's that
+ * moves up. A function of its own, so that the verifier does not follow each combination of counts.
+ */
+__noinline u64 join_frame(u32 cpu, u32 place, u32 inner, u32 skip)
+{
+	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &cpu);
+	u64 frame;
+
+	if (!thread || place >= ABI_MAX_FRAMES)
+		return 0;
+	if (place >= inner)
+		frame = read_once(thread->frames[(place - inner) & (ABI_MAX_FRAMES - 1)]);
+	else
+		frame = read_once(thread->window[(place + skip) & (ABI_WINDOW_WORDS - 1)]);
+	write_once(thread->frames[place], frame);
+	return frame;
+}
+
+/*
+ * Puts the `raw` kernel frames in the window of `cpu`, without the first `skip`, before the user's
+ * frames, and returns the hash of all. From the end, so that no frame is overwritten before it has
+ * moved; what has no room is the outermost.
+ */
+__noinline u64 join_frames(u32 cpu, u32 raw, u32 skip)
+{
+	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &cpu);
+	u32 count;
+	u64 hash = 1;
+
+	if (!thread || skip > raw)
+		return 0;
+	raw -= skip;
+	count = raw + thread->frame_count;
+	if (count > ABI_MAX_FRAMES) {
+		count = ABI_MAX_FRAMES;
+		thread->truncated = 1;
 	}
 	thread->frame_count = count;
+	for (u32 i = 1; i <= ABI_MAX_FRAMES; i++) {
+		if (i > count)
+			break;
+		hash = hash_mix(hash, join_frame(cpu, count - i, raw, skip));
+	}
 	return hash;
 }
 
 /*
- * The kernel stack from the allocator's caller outwards, into the CPU's element; returns its hash.
- * The frames inside of it, of the tracepoint and of this program, are cut off.
+ * The stack from the allocator's caller outwards, on into the user's code, into the CPU's element;
+ * returns its hash. The frames inside of it, of the tracepoint and of this program, are cut off.
  */
 static __always_inline u64 capture(void *ctx, struct abi_thread *thread, u32 cpu, u64 call_site)
 {
-	long size = bpf_get_stack(ctx, thread->frames, ABI_MAX_FRAMES * sizeof(u64), 0);
-	u32 raw = size > 0 ? size / sizeof(u64) : 0;
+	u32 raw;
+	long size;
 
+	walk_user(cpu);
+	size = bpf_get_stack(ctx, thread->window, ABI_MAX_FRAMES * sizeof(u64), 0);
+	raw = size > 0 ? size / sizeof(u64) : 0;
 	if (!raw) {
-		write_once(thread->frames[0], call_site);
+		write_once(thread->window[0], call_site);
 		raw = 1;
 	}
-	thread->truncated = raw >= ABI_MAX_FRAMES - 1;
-	return cut_frames(cpu, raw, find_call_site(cpu, call_site));
+	if (raw >= ABI_MAX_FRAMES - 1)
+		thread->truncated = 1;
+	return join_frames(cpu, raw, find_call_site(cpu, call_site));
 }
 
 /* Keeps the cache's name for user space: the site knows only its address. */

@@ -52,7 +52,8 @@ static size_t map_bytes(size_t element, size_t count)
 	return (element * count + page - 1) & ~(page - 1);
 }
 
-static int load(struct kernel_book *book, const struct ledger_sizes *sizes, uint64_t now_ns)
+static int load(struct kernel_book *book, const struct ledger_sizes *sizes,
+		struct unwinder *unwinder, uint64_t now_ns)
 {
 	struct kernel_bpf *s = book->skeleton;
 	struct kernel_facts facts;
@@ -77,8 +78,12 @@ static int load(struct kernel_book *book, const struct ledger_sizes *sizes, uint
 						 sizes->buckets * PAGES_PER_BUCKET);
 	if (!error)
 		error = bpf_map__set_max_entries(s->maps.caches, CACHE_SLOTS);
+	if (!error && unwinder)
+		error = unwinder->ops->prepare(unwinder, s->obj);
 	if (!error)
 		error = kernel_bpf__load(s);
+	if (!error && unwinder)
+		error = unwinder->ops->adopt(unwinder, s->obj);
 	if (!error)
 		error = ledger_init(&book->ledger, s->obj, sizes, now_ns);
 	return error;
@@ -144,8 +149,8 @@ static int explained_status(int status)
 	return status == -ENOMEM ? status : -EOPNOTSUPP;
 }
 
-int kernel_book_open(const struct ledger_sizes *sizes, uint64_t now_ns, struct kernel_book **ret,
-		     char *error, size_t size)
+int kernel_book_open(const struct ledger_sizes *sizes, struct unwinder *unwinder, uint64_t now_ns,
+		     struct kernel_book **ret, char *error, size_t size)
 {
 	struct kernel_book *book = xcalloc(1, sizeof(*book));
 	struct kernel_bpf *s;
@@ -154,7 +159,7 @@ int kernel_book_open(const struct ledger_sizes *sizes, uint64_t now_ns, struct k
 	bpf_log_init();
 	bpf_log_clear();
 	s = book->skeleton = kernel_bpf__open();
-	status = s ? load(book, sizes, now_ns) : -errno;
+	status = s ? load(book, sizes, unwinder, now_ns) : -errno;
 	if (!status)
 		status = map_tables(book);
 	if (status) {
@@ -228,6 +233,13 @@ bool kernel_book_measure_ends(struct kernel_book *book)
 	if (known)
 		__atomic_store_n(&s->bss->page_base, s->bss->page_measure.base, __ATOMIC_RELAXED);
 	return known;
+}
+
+void kernel_book_walk_user(struct kernel_book *book)
+{
+	struct kernel_bpf *s = book->skeleton;
+
+	__atomic_store_n(&s->bss->user_stacks, 1, __ATOMIC_RELAXED);
 }
 
 void kernel_book_skip(struct kernel_book *book,

@@ -88,7 +88,7 @@ static double measure_watched(pid_t pid, double *events, double *page)
 	char error[256];
 	double pair;
 
-	if (kernel_side_open(pid, &side, error, sizeof(error))) {
+	if (kernel_side_open(pid, NULL, &side, error, sizeof(error))) {
 		fprintf(stderr, "bench_kernel: %s\n", error);
 		exit(3);
 	}

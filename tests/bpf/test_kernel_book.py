@@ -77,7 +77,11 @@ class Site:
         self.freed = row["freed_blocks"]
         self.live = self.allocated - self.freed
         self.bytes = row["allocated_bytes"] - row["freed_bytes"]
-        self.frames = [SYMBOLS.name(int(frame, 16)) for frame in row["frames"]]
+        frames = [int(frame, 16) for frame in row["frames"]]
+        self.frames = [SYMBOLS.name(frame) for frame in frames if frame >> 63]
+        self.user_frames = [frame for frame in frames if not frame >> 63]
+        self.boundary_kept = all(frame >> 63 for frame in frames[:len(self.frames)])
+        self.truncated = row["truncated"]
 
     def __repr__(self):
         return f"{self.live} of {self.allocated} {self.object}: {' < '.join(self.frames)}"
@@ -167,6 +171,35 @@ def pipes_are_kept_and_given_back():
         check({"kmalloc", "filp", "dentry"} <= objects, f"names of caches: {objects}")
         holder.do("close pipes")
         book.gone(holder.again("pipes", 100), "create_pipe_files")
+
+
+def code_of(pid):
+    """Executable mappings: (start, end, path)."""
+    with open(f"/proc/{pid}/maps", encoding="ascii") as file:
+        rows = [line.split() for line in file]
+    return [(*(int(end, 16) for end in row[0].split("-")), row[-1]) for row in rows
+            if "x" in row[1]]
+
+
+def stacks_go_on_in_the_users_code():
+    with watched() as (holder, book):
+        holder.do("pipes 20")
+        code = code_of(holder.process.pid)
+        own = os.path.realpath(built("tests/targets/kernel_holder"))
+
+        def path(address):
+            return next((row[2] for row in code if row[0] <= address - 1 < row[1]), "")
+
+        sites = book.live("create_pipe_files")
+        check(sites, "pipes are seen")
+        for site in sites:
+            paths = [path(frame) for frame in site.user_frames]
+            check(site.boundary_kept, f"the kernel's frames are the inner ones: {site}")
+            check(all(paths), f"user frames are code of the target: {site} {paths}")
+            check("libc" in paths[0], f"pipe() of the C library: {paths}")
+            check(own in map(os.path.realpath, paths[1:]), f"who called it: {paths}")
+            check(not site.truncated, f"to the outermost frame: {site} {paths}")
+        check_equal(len({tuple(site.user_frames) for site in sites}), 1, "one user stack")
 
 
 def each_kind_is_kept_and_given_back():
@@ -302,6 +335,7 @@ def sites_beyond_the_table_are_booked_as_unknown():
 
 run([
     pipes_are_kept_and_given_back,
+    stacks_go_on_in_the_users_code,
     each_kind_is_kept_and_given_back,
     frees_by_another_process_are_seen,
     a_child_is_not_the_target,
