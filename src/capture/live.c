@@ -89,6 +89,8 @@ static void read_sites(struct live *live, uint64_t now_ns)
 	if (!live->kernel)
 		return;
 	if (ledger_site_count(kernel_side_ledger(live->kernel)) > live->sites.seen[SIDE_KERNEL]) {
+		if (!live->execed)
+			live_update_modules(live, now_ns);
 		kernel_modules_update(live->mapped, "", now_ns);
 		modules_follow(live->modules, live->mapped);
 	}
