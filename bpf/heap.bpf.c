@@ -36,6 +36,7 @@ struct {
 } threads SEC(".maps");
 
 #include "ledger.bpf.h"
+#include "bulk.bpf.h"
 #include "signal.bpf.h"
 #include "stack_cache.bpf.h"
 
@@ -695,6 +696,19 @@ SEC("uprobe") int release_enter(struct pt_regs *context)
 	return call_free(register_sp(context),
 			 argument(context, cookie >> ABI_COOKIE_ADDRESS_SHIFT),
 			 (cookie & ABI_COOKIE_FUNCTION) != 0);
+}
+
+/* Many blocks may be given back at once: which ones, nobody says. */
+SEC("uprobe") int bulk_release(struct pt_regs *context)
+{
+	struct abi_control *control = control_get();
+
+	if (!control || thread_slot() == NO_THREAD || !read_once(control->tracking))
+		return 0;
+	if (is_in_bulk(bpf_get_attach_cookie(context), register_argument0(context),
+		       register_argument1(context)))
+		loss_count(ABI_LOSS_RELEASED_IN_BULK);
+	return 0;
 }
 
 /* The linker is about to change, or has changed, what is mapped: wakes user space up. */

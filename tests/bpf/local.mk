@@ -77,3 +77,4 @@ tests_bpf_test_pages_events_LDADD = libcapture.a libcore.a libutil.a $(LIBBPF_LI
 # Blocks that go in other ways than by a free of their own.
 dist_check_SCRIPTS += tests/bpf/test_released.py
 TESTS += tests/bpf/test_released.py
+EXTRA_DIST += tests/targets/alloc_bulk.c
