@@ -75,3 +75,7 @@ check_PROGRAMS += tests/bpf/test_pages_events
 TESTS += tests/bpf/test_pages_events
 tests_bpf_test_pages_events_SOURCES = tests/bpf/test_pages_events.c
 tests_bpf_test_pages_events_LDADD = libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS) -lpthread -lm
+# Blocks that go in other ways than by a free of their own.
+dist_check_SCRIPTS += tests/bpf/test_released.py
+TESTS += tests/bpf/test_released.py
+EXTRA_DIST += tests/targets/alloc_bulk.c
