@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define EXEC_MS 10000 /* that an exec may take at the start */
+
 static uint64_t unix_ns(void)
 {
 	struct timespec now;
@@ -87,6 +89,8 @@ static void read_sites(struct live *live, uint64_t now_ns)
 	if (!live->kernel)
 		return;
 	if (ledger_site_count(kernel_side_ledger(live->kernel)) > live->sites.seen[SIDE_KERNEL]) {
+		if (!live->execed)
+			live_update_modules(live, now_ns);
 		kernel_modules_update(live->mapped, "", now_ns);
 		modules_follow(live->modules, live->mapped);
 	}
@@ -350,6 +354,21 @@ static int open_wait(struct live *live)
 	return 0;
 }
 
+/* Of what it becomes, where it is about to: an exec takes no longer than reading its files. */
+static int read_identity(struct live *live)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	int status;
+
+	for (unsigned i = 0; i < EXEC_MS; i++) {
+		status = target_identity_read(live->options.pid, &live->identity);
+		if (status != -EAGAIN)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return status;
+}
+
 static int open_target(struct live *live, char *error, size_t size)
 {
 	pid_t pid = live->options.pid;
@@ -359,7 +378,7 @@ static int open_target(struct live *live, char *error, size_t size)
 		return status;
 	status = lifetime_open(pid, &live->lifetime);
 	if (!status)
-		status = target_identity_read(pid, &live->identity);
+		status = read_identity(live);
 	if (!status)
 		status = target_state_read(pid, &live->target);
 	if (!status)
