@@ -72,6 +72,7 @@ void kernel_matching_start(struct kernel_matching *matching, struct kernel_book 
 		status = kernel_book_begin(book, matching->child);
 	if (!status && write(matching->go, "", 1) != 1)
 		status = -errno;
+	matching->failed = status != 0;
 	if (status)
 		snprintf(matching->reason, sizeof(matching->reason),
 			 "cannot tell which kernel frees are seen: %s", strerror(-status));
@@ -180,7 +181,11 @@ void kernel_matching_finish(struct kernel_matching *matching, struct kernel_book
 		return;
 	ended = reap(matching->child);
 	matching->child = 0;
-	if (*matching->reason)
+	if (!kernel_book_measure_ends(book) && !*matching->reason)
+		snprintf(matching->reason, sizeof(matching->reason),
+			 "kernel blocks are not seen to go with their pages: where those are is "
+			 "not known");
+	if (matching->failed)
 		return;
 	if (!settle(kernel_book_ledger(book)) || !ended)
 		snprintf(matching->reason, sizeof(matching->reason),

@@ -89,6 +89,8 @@ static void read_sites(struct live *live, uint64_t now_ns)
 	if (!live->kernel)
 		return;
 	if (ledger_site_count(kernel_side_ledger(live->kernel)) > live->sites.seen[SIDE_KERNEL]) {
+		if (!live->execed)
+			live_update_modules(live, now_ns);
 		kernel_modules_update(live->mapped, "", now_ns);
 		modules_follow(live->modules, live->mapped);
 	}
@@ -170,6 +172,19 @@ static uint64_t tables_bytes(struct live *live)
 	return bytes + unwind.bytes_reserved;
 }
 
+/* Mappings that changed and were not looked at since are work for the tables, too. */
+static void read_unwind(struct live *live, struct unwinder_status *ret)
+{
+	struct ledger *ledger = live_user_ledger(live);
+
+	if (!ledger || !live->options.unwinder)
+		return;
+	live->options.unwinder->ops->status(live->options.unwinder, ret);
+	if (live->heap.heap &&
+	    heap_module_changes(live->heap.heap) != ledger->control->module_changes)
+		ret->tables_pending++;
+}
+
 static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 {
 	struct charge_user user = {.limit_bytes = live->options.limit_bytes};
@@ -200,8 +215,7 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 		live->heap.heap ? heap_ledger(live->heap.heap)->counters->before_attach_frees :
 				  live->before_attach_frees;
 	ret->side_known[SIDE_USER] = live_user_ledger(live) != NULL;
-	if (live_user_ledger(live) && live->options.unwinder)
-		live->options.unwinder->ops->status(live->options.unwinder, &ret->unwind);
+	read_unwind(live, &ret->unwind);
 	ret->side_known[SIDE_MAPS] = live->maps != NULL;
 	ret->side_known[SIDE_KERNEL] = live->kernel != NULL;
 	ret->modules = live->modules;

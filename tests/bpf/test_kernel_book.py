@@ -48,6 +48,12 @@ class Lines:
         return json.loads(answer)
 
 
+def shrink(cache):
+    """Has the kernel give the empty slabs of the cache back."""
+    with open(f"/sys/kernel/slab/{cache}/shrink", "w", encoding="ascii") as file:
+        file.write("1")
+
+
 class Holder(Lines):
     def do(self, line):
         ledger = self.ask(line)
@@ -71,7 +77,11 @@ class Site:
         self.freed = row["freed_blocks"]
         self.live = self.allocated - self.freed
         self.bytes = row["allocated_bytes"] - row["freed_bytes"]
-        self.frames = [SYMBOLS.name(int(frame, 16)) for frame in row["frames"]]
+        frames = [int(frame, 16) for frame in row["frames"]]
+        self.frames = [SYMBOLS.name(frame) for frame in frames if frame >> 63]
+        self.user_frames = [frame for frame in frames if not frame >> 63]
+        self.boundary_kept = all(frame >> 63 for frame in frames[:len(self.frames)])
+        self.truncated = row["truncated"]
 
     def __repr__(self):
         return f"{self.live} of {self.allocated} {self.object}: {' < '.join(self.frames)}"
@@ -163,6 +173,35 @@ def pipes_are_kept_and_given_back():
         book.gone(holder.again("pipes", 100), "create_pipe_files")
 
 
+def code_of(pid):
+    """Executable mappings: (start, end, path)."""
+    with open(f"/proc/{pid}/maps", encoding="ascii") as file:
+        rows = [line.split() for line in file]
+    return [(*(int(end, 16) for end in row[0].split("-")), row[-1]) for row in rows
+            if "x" in row[1]]
+
+
+def stacks_go_on_in_the_users_code():
+    with watched() as (holder, book):
+        holder.do("pipes 20")
+        code = code_of(holder.process.pid)
+        own = os.path.realpath(built("tests/targets/kernel_holder"))
+
+        def path(address):
+            return next((row[2] for row in code if row[0] <= address - 1 < row[1]), "")
+
+        sites = book.live("create_pipe_files")
+        check(sites, "pipes are seen")
+        for site in sites:
+            paths = [path(frame) for frame in site.user_frames]
+            check(site.boundary_kept, f"the kernel's frames are the inner ones: {site}")
+            check(all(paths), f"user frames are code of the target: {site} {paths}")
+            check("libc" in paths[0], f"pipe() of the C library: {paths}")
+            check(own in map(os.path.realpath, paths[1:]), f"who called it: {paths}")
+            check(not site.truncated, f"to the outermost frame: {site} {paths}")
+        check_equal(len({tuple(site.user_frames) for site in sites}), 1, "one user stack")
+
+
 def each_kind_is_kept_and_given_back():
     kinds = {
         "sockets": ("__sys_socketpair", "sk_prot_alloc", 2),
@@ -252,6 +291,24 @@ def a_healthy_target_holds_nothing():
         check("maple_node" in unmatched or not book.live("mas_preallocate"), f"{unmatched}")
 
 
+def blocks_leave_with_their_pages():
+    """The frees of these have no tracepoint, and nobody asks for so many again: their slabs become
+    empty, and go back when the cache is told to shrink."""
+    with watched() as (holder, book):
+        def items():
+            return sum(site.live for site in book.read() if site.object == "eventpoll_epi")
+
+        holder.do("epolls 2000")
+        check_equal(items(), 2000, "items of epoll sets")
+        holder.do("close epolls")
+
+        def left():
+            shrink("eventpoll_epi")
+            return items() < 200
+
+        wait_for(left, lambda: f"{items()} of 2000 items did not leave with their pages")
+
+
 def a_full_table_is_a_named_loss():
     with watched(16, 1024) as (holder, book):
         holder.do("pipes 200")
@@ -278,11 +335,13 @@ def sites_beyond_the_table_are_booked_as_unknown():
 
 run([
     pipes_are_kept_and_given_back,
+    stacks_go_on_in_the_users_code,
     each_kind_is_kept_and_given_back,
     frees_by_another_process_are_seen,
     a_child_is_not_the_target,
     others_do_not_enter,
     a_healthy_target_holds_nothing,
+    blocks_leave_with_their_pages,
     a_full_table_is_a_named_loss,
     sites_beyond_the_table_are_booked_as_unknown,
 ])
