@@ -87,6 +87,7 @@ CASES = (
     (28, "handlers on a higher stack", "test_pools", "handler_on_a_higher_stack", False),
     (28, "no return probes", "test_allocators", "without_return_probes", False),
     (29, "filters of system calls", "test_pools", "filters_of_system_calls", False),
+    (29, "filters that come later", "test_pools", "filters_that_come_later", False),
     (30, "constructors that leak", "test_launch", "constructors", False),
     (30, "those of a library", "test_launch", "a_library_with_a_constructor", False),
     (30, "memtop dies meanwhile", "test_life", "command_outlives_memtop_from_its_first_moment",
