@@ -186,6 +186,23 @@ def filters_of_system_calls():
             target.end()
 
 
+def filters_that_come_later():
+    """The target sets them while it is watched, with or without return probes."""
+    follow(guarded(), "filtered_later", ("held", "freed"), ("--return-probes", "no"))
+    for options in (*(("--kind", kind) for kind in KINDS), ("--return-probes", "no")):
+        with Target("strict", program=guarded()) as target:
+            with Book(target.pid, *options) as book:
+                for stop, live in (("held", 2000), ("freed", 0)):
+                    target.until(stop)
+                    sums = dict(NONE)
+                    for site in book.read()["sites"]:
+                        add(sums, site)
+                    check_equal([sums[name] for name in ("allocated_blocks", "allocated_bytes",
+                                                         "live_blocks", "live_bytes")],
+                                [2000, 48000, live, live * 24], f"{options}, {stop}")
+                target.end()
+
+
 def handler_on_a_higher_stack():
     """Without return probes the target lives, and nothing it gave back stays."""
     for kind in ("session", "multi"):
@@ -205,4 +222,4 @@ def handler_on_a_higher_stack():
 if __name__ == "__main__":
     run([frames_of_a_pool, arenas_of_all_shapes, without_symbols, descriptions_that_do_not_fit,
          in_the_program, exceptions_through_operator_new, filters_of_system_calls,
-         handler_on_a_higher_stack])
+         filters_that_come_later, handler_on_a_higher_stack])

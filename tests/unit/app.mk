@@ -9,3 +9,11 @@ tests_unit_try_options_SOURCES = tests/unit/try_options.c src/options.c src/opti
 tests_unit_try_options_LDADD = libcore.a -lm
 tests_unit_write_picture_SOURCES = tests/unit/write_picture.c
 tests_unit_write_picture_LDADD = libexport.a libcore.a libutil.a $(JANSSON_LIBS) -lm
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_command
+TESTS += tests/unit/test_command
+tests_unit_test_command_SOURCES = tests/unit/test_command.c src/command.c src/command.h src/exits.h
+tests_unit_test_command_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_command_LDADD = libexport.a libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS) \
+	$(JANSSON_LIBS) $(CAPSTONE_LIBS) $(CMOCKA_LIBS) -lpthread -lm
+endif
