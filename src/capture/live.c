@@ -110,8 +110,9 @@ static void read_process(struct live *live, uint64_t now_ns)
 			memory_charge(live->memory, maps_side_tick(live->maps, now_ns));
 		if (live->pages)
 			memory_charge(live->memory, pages_level_tick(live->pages, now_ns));
-		memory_read(live->memory, live->level == LEVEL_HEAP, &live->last_memory);
-		held_tick(live->held, now_ns, &live->last_memory, live->target.threads);
+		/* On its way out it has no memory any more: what there was is the last of it. */
+		if (!memory_read(live->memory, live->level == LEVEL_HEAP, &live->last_memory))
+			held_tick(live->held, now_ns, &live->last_memory, live->target.threads);
 		/* So that the rows are of the moment that RSS is of. */
 		if (live->pages)
 			pages_level_look(live->pages, now_ns);

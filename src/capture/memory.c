@@ -104,14 +104,16 @@ int memory_parse_status(const char *text, struct memory *ret)
 		{"RssShmem", offsetof(struct memory, shmem_bytes)},
 		{"VmSwap", offsetof(struct memory, swap_bytes)},
 	};
+	struct memory read = {0};
 
-	memset(ret, 0, sizeof(*ret));
 	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++)
-		if (!proctext_number(text, fields[i].key, (uint64_t *)((char *)ret + fields[i].at)))
+		if (!proctext_number(text, fields[i].key,
+				     (uint64_t *)((char *)&read + fields[i].at)))
 			return -ESRCH;
 	/* Kernels without an MMU's page tables have no such line. */
-	proctext_number(text, "VmPTE", &ret->page_table_bytes);
-	ret->rss_bytes = ret->anon_bytes + ret->file_bytes + ret->shmem_bytes;
+	proctext_number(text, "VmPTE", &read.page_table_bytes);
+	read.rss_bytes = read.anon_bytes + read.file_bytes + read.shmem_bytes;
+	*ret = read;
 	return 0;
 }
 

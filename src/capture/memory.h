@@ -33,8 +33,8 @@ struct memory_reader *memory_open(pid_t pid);
 void memory_close(struct memory_reader *reader);
 
 /*
- * One tick. -ESRCH: no such process, or it has no memory any more. Where smaps may not be read the
- * parts stay unknown. `heap_is_watched`: the heap book is open.
+ * One tick. -ESRCH: no such process, or it has no memory any more (`ret` stays as it was). Where
+ * smaps may not be read the parts stay unknown. `heap_is_watched`: the heap book is open.
  */
 int memory_read(struct memory_reader *reader, bool heap_is_watched, struct memory *ret);
 
@@ -50,7 +50,9 @@ uint64_t memory_walk_ns(const struct memory_reader *reader);
 /* Whole walks so far. */
 unsigned memory_walk_count(const struct memory_reader *reader);
 
-/* The totals of a text of /proc/PID/status; -ESRCH if it has none (a zombie's, a kernel thread's).
+/*
+ * The totals of a text of /proc/PID/status; -ESRCH if it has none (a zombie's, a kernel thread's),
+ * and `ret` stays as it was.
  */
 int memory_parse_status(const char *text, struct memory *ret);
 
