@@ -303,9 +303,9 @@ int kernel_book_begin(struct kernel_book *book, pid_t tgid)
 	return error;
 }
 
-struct ledger *kernel_book_ledger(struct kernel_book *book)
+struct ledger *kernel_book_ledger(const struct kernel_book *book)
 {
-	return &book->ledger;
+	return (struct ledger *)&book->ledger;
 }
 
 const char *kernel_book_cache_name(const struct kernel_book *book, uint64_t cache)

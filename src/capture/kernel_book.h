@@ -50,7 +50,7 @@ int kernel_book_begin(struct kernel_book *book, pid_t tgid);
  */
 bool kernel_book_measure_ends(struct kernel_book *book);
 
-struct ledger *kernel_book_ledger(struct kernel_book *book);
+struct ledger *kernel_book_ledger(const struct kernel_book *book);
 
 /* Name of the cache at that address, NULL where it is not known. */
 const char *kernel_book_cache_name(const struct kernel_book *book, uint64_t cache);

@@ -77,3 +77,6 @@ tests_bpf_test_pages_events_LDADD = libcapture.a libcore.a libutil.a $(LIBBPF_LI
 dist_check_SCRIPTS += tests/bpf/test_released.py
 TESTS += tests/bpf/test_released.py
 EXTRA_DIST += tests/targets/alloc_bulk.c
+# What allocators and threads map.
+dist_check_SCRIPTS += tests/bpf/test_mapped.py
+TESTS += tests/bpf/test_mapped.py

@@ -161,6 +161,17 @@ def end_lasting(said):
     os.kill(int(match.group(1)), signal.SIGKILL)
 
 
+def not_judged_after_an_exec():
+    """Where the kernel does not tell its types, a command is not held at an exec."""
+    with tempfile.TemporaryDirectory() as empty:
+        done = subprocess.run(["unshare", "-m", "sh", "-c",
+                               f'mount --bind {empty} /sys/kernel/btf && exec "$@"', "sh", MEMTOP,
+                               "--fail-if-leaked", "0", *SIDE, "--", LEAKY, "exec", "free:100"],
+                              check=False, capture_output=True, text=True, timeout=120)
+    check_equal(done.returncode, 98, done.stderr)
+    check("not judged: " in done.stderr, done.stderr)
+
+
 def memtop_ends_first():
     done = subprocess.run([MEMTOP, "-b", "-i", "1", "--fail-if-leaked", "0", *SIDE, "--", *LASTING],
                           check=False, capture_output=True, text=True, timeout=120)
@@ -304,6 +315,7 @@ def a_command_on_the_screen():
 
 
 run([judged, the_report, sides_and_filters_hide_nothing, json_reports,
-     the_commands_own_failure_wins, not_judged, not_judged_without_privileges, memtop_ends_first,
+     the_commands_own_failure_wins, not_judged, not_judged_without_privileges,
+     not_judged_after_an_exec, memtop_ends_first,
      steps_down_and_is_not_judged, children, suppressions, hostile_suppressions, baselines,
      hostile_baselines, a_command_on_the_screen])

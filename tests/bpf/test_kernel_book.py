@@ -54,17 +54,28 @@ def shrink(cache):
         file.write("1")
 
 
+def shrink_all_of(objects):
+    """The same for what the book calls so; kmalloc has many caches."""
+    for cache in os.listdir("/sys/kernel/slab"):
+        if cache in objects or "kmalloc" in objects and cache.startswith("kmalloc-"):
+            shrink(cache)
+
+
 class Holder(Lines):
     def do(self, line):
         ledger = self.ask(line)
         check_equal(ledger["error"], None, line)
         return ledger
 
-    def again(self, kind, count):
-        """Opens and closes so many, for a book that waits for their addresses."""
+    def again(self, kind, count=400):
+        """Opens and closes so many on each CPU, which has its own slabs, for a book that waits
+        for their addresses."""
         def open_and_close():
-            self.do(f"{kind} {count}")
-            self.do(f"close {kind}")
+            for cpu in sorted(os.sched_getaffinity(0)):
+                self.do(f"cpu {cpu}")
+                self.do(f"{kind} {count}")
+                self.do(f"close {kind}")
+            self.do("cpu -1")
 
         return open_and_close
 
@@ -103,12 +114,14 @@ class Book(Lines):
 
     def gone(self, again, *functions):
         """All of that was freed, some after a grace period. A free that the kernel does not tell
-        is known when the address is given out again: so `again` asks for the same and frees it."""
+        is known when the address is given out again or its page goes: so `again` asks for the
+        same and frees it, and empty slabs are given back."""
         def settled():
             with contextlib.suppress(Failure):
                 wait_for(lambda: not self.live(*functions), "gone", seconds=2)
                 return True
             again()
+            shrink_all_of({site.object for site in self.live(*functions)})
             return False
 
         wait_for(settled, lambda: f"still live: {self.live(*functions)}", seconds=60)
@@ -170,7 +183,7 @@ def pipes_are_kept_and_given_back():
         objects = {site.object for site in sites}
         check({"kmalloc", "filp", "dentry"} <= objects, f"names of caches: {objects}")
         holder.do("close pipes")
-        book.gone(holder.again("pipes", 100), "create_pipe_files")
+        book.gone(holder.again("pipes"), "create_pipe_files")
 
 
 def code_of(pid):
@@ -214,7 +227,7 @@ def each_kind_is_kept_and_given_back():
             sites = book.live(call)
             check_equal(count_of(sites, function), 50 * each, f"{kind}: {sites}")
             holder.do(f"close {kind}")
-            book.gone(holder.again(kind, 50), call)
+            book.gone(holder.again(kind), call)
 
 
 def frees_by_another_process_are_seen():
@@ -246,7 +259,7 @@ def frees_by_another_process_are_seen():
                         "pipes live with another process")
             for fd in taken:
                 os.close(fd)
-            book.gone(holder.again("pipes", 20), "create_pipe_files")
+            book.gone(holder.again("pipes"), "create_pipe_files")
 
 
 def a_child_is_not_the_target():
@@ -255,7 +268,7 @@ def a_child_is_not_the_target():
         # The pipe that tells of the child's readiness is the target's, and closed again.
         check_equal(sum(site.allocated for site in book.read()
                         if site.frames[:1] == ["alloc_pipe_info"]), 2, "allocated for pipes")
-        book.gone(holder.again("pipes", 2), "create_pipe_files")
+        book.gone(holder.again("pipes"), "create_pipe_files")
         forked = sum(site.allocated for site in book.read() if "copy_process" in site.frames)
         check(forked, "what fork allocates is the target's")
         holder.do("reap")
@@ -284,7 +297,7 @@ def a_healthy_target_holds_nothing():
 
         def again():
             holder.do("churn 200")
-            holder.again("epolls", 50)()
+            holder.again("epolls")()
 
         for function in ("do_epoll_ctl", "do_mmap", "create_pipe_files"):
             book.gone(again, function)
@@ -298,15 +311,15 @@ def blocks_leave_with_their_pages():
         def items():
             return sum(site.live for site in book.read() if site.object == "eventpoll_epi")
 
-        holder.do("epolls 2000")
-        check_equal(items(), 2000, "items of epoll sets")
+        holder.do("epolls 1000")
+        check_equal(items(), 1000, "items of epoll sets")
         holder.do("close epolls")
 
         def left():
             shrink("eventpoll_epi")
-            return items() < 200
+            return items() < 100
 
-        wait_for(left, lambda: f"{items()} of 2000 items did not leave with their pages")
+        wait_for(left, lambda: f"{items()} of 1000 items did not leave with their pages")
 
 
 def a_full_table_is_a_named_loss():
@@ -317,7 +330,7 @@ def a_full_table_is_a_named_loss():
         check(live <= 64, f"{live} blocks in a table of 64")
         check(book.losses[LIVE_TABLE_FULL] >= 200 * 9 - 64, f"losses: {book.losses}")
         holder.do("close pipes")
-        book.gone(holder.again("pipes", 200), "create_pipe_files")
+        book.gone(holder.again("pipes"), "create_pipe_files")
         holder.do("pipes 2")
         check_equal(count_of(book.live("create_pipe_files"), "alloc_pipe_info"), 4,
                     "the table recovers")

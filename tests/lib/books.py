@@ -14,9 +14,10 @@ from target import built
 TOTALS = ("allocated_bytes", "allocated_blocks", "freed_bytes", "freed_blocks",
           "live_bytes", "live_blocks")
 NONE = dict.fromkeys(TOTALS, 0)
+SECONDS = int(os.environ.get("BOOKS_SECONDS", "300"))  # for a target's next stop
 
 
-def read_line(stream, what, seconds=300):
+def read_line(stream, what, seconds=SECONDS):
     """A line of a pipe that nothing has been read ahead from."""
     line = b""
     while not line.endswith(b"\n"):
