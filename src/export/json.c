@@ -21,6 +21,8 @@
 #include <string.h>
 
 #define EXACT_LIMIT (1ull << 53)
+/* A name that the resolver works on, and that was waited for long enough: a later object has it. */
+#define NOT_READ_YET "not read yet"
 
 /* Length of the valid UTF-8 sequence at `text`; 0 if there is none (RFC 3629). */
 static size_t utf8_length(const unsigned char *text)
@@ -227,9 +229,6 @@ static json_t *overhead_object(const struct selection *selection)
 		  picture->sides[SIDE_USER].known);
 	return object;
 }
-
-/* The resolver works on it, and was not waited for any longer: another object may have more. */
-#define NOT_READ_YET "not read yet"
 
 static json_t *frame_object(const struct frame *frame, const char *reason)
 {
