@@ -102,6 +102,8 @@ static void read_sites(struct live *live, uint64_t now_ns)
 /* Of the program that was watched: what runs after an exec, or after the end, is not it. */
 static void read_process(struct live *live, uint64_t now_ns)
 {
+	struct memory memory;
+
 	if (lifetime_has_ended(live->lifetime, live->charge, &live->target)) {
 		memset(&live->last_memory, 0, sizeof(live->last_memory));
 	} else if (!live->execed) {
@@ -110,7 +112,10 @@ static void read_process(struct live *live, uint64_t now_ns)
 			memory_charge(live->memory, maps_side_tick(live->maps, now_ns));
 		if (live->pages)
 			memory_charge(live->memory, pages_level_tick(live->pages, now_ns));
-		memory_read(live->memory, live->level == LEVEL_HEAP, &live->last_memory);
+		/* On its way out it has no memory any more, and has not ended: the last is what
+		 * counts. */
+		if (!memory_read(live->memory, live->level == LEVEL_HEAP, &memory))
+			live->last_memory = memory;
 		held_tick(live->held, now_ns, &live->last_memory, live->target.threads);
 		/* So that the rows are of the moment that RSS is of. */
 		if (live->pages)
