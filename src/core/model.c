@@ -345,6 +345,12 @@ static bool is_worth_judging(const struct site_track *track, const struct site_s
 	       stats->judgment.verdict > VERDICT_STEADY;
 }
 
+static double site_floor(const struct picture *picture, const struct site_stats *stats)
+{
+	return stats->info->side == SIDE_KERNEL ? verdict_kernel_floor() :
+						  picture->floor_bytes_per_s;
+}
+
 static void site_judge(struct model *model, size_t index, const struct ages *ages)
 {
 	const struct picture *picture = &model->picture;
@@ -352,7 +358,8 @@ static void site_judge(struct model *model, size_t index, const struct ages *age
 	struct site_stats *stats = &model->stats.data[index];
 	struct site_facts facts = {.ages = ages,
 				   .rss_bytes = picture->memory.rss_bytes,
-				   .floor_bytes_per_s = picture->floor_bytes_per_s,
+				   .floor_bytes_per_s = site_floor(picture, stats),
+				   .kernel = stats->info->side == SIDE_KERNEL,
 				   .before = stats->judgment.verdict};
 
 	if (!is_counted(stats)) {
@@ -360,8 +367,8 @@ static void site_judge(struct model *model, size_t index, const struct ages *age
 		return;
 	}
 	if (!is_worth_judging(track, stats, facts.floor_bytes_per_s)) {
-		verdict_quiet((picture->time_ns - model->start_ns) / 1e9, stats->rate_bytes_per_s,
-			      &stats->judgment);
+		verdict_quiet((picture->time_ns - model->start_ns) / 1e9, facts.kernel,
+			      stats->rate_bytes_per_s, &stats->judgment);
 		return;
 	}
 	series_take(&facts.live, &track->bytes, &model->timeline, model->start_ns, picture->time_ns,

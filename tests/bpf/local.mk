@@ -37,7 +37,8 @@ tests_bpf_kernel_watch_LDADD = libunwind.a libcapture.a libcore.a libutil.a $(LI
 	$(CAPSTONE_LIBS) -lpthread -lm
 tests_targets_kernel_holder_SOURCES = tests/targets/kernel_holder.c
 dist_check_SCRIPTS += tests/bpf/test_kernel_book.py
-TESTS += tests/bpf/test_kernel_book.py
+dist_check_SCRIPTS += tests/bpf/test_kernel_leak.py
+TESTS += tests/bpf/test_kernel_book.py tests/bpf/test_kernel_leak.py
 
 # Lives of targets, and bad input.
 check_PROGRAMS += tests/targets/life
