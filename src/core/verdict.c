@@ -354,13 +354,11 @@ void verdict_none(struct judgment *ret)
 	judgment_init(ret, NAN);
 }
 
-void verdict_quiet(double watch_s, bool kernel, double rate_bytes_per_s, struct judgment *ret)
+void verdict_quiet(double watch_s, double rate_bytes_per_s, struct judgment *ret)
 {
-	double due_s = patience_table[kernel].watch_s;
-
 	judgment_init(ret, rate_bytes_per_s);
-	if (watch_s < due_s)
-		judge_early(ret, due_s - watch_s);
+	if (watch_s < WATCH_S)
+		judge_early(ret, WATCH_S - watch_s);
 	else
 		judge(ret, VERDICT_STEADY, confidence_after(watch_s));
 }

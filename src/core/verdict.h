@@ -36,7 +36,7 @@ struct site_facts {
 
 /* For what is not judged, and for what is too small to be called anything but steady. */
 void verdict_none(struct judgment *ret);
-void verdict_quiet(double watch_s, bool kernel, double rate_bytes_per_s, struct judgment *ret);
+void verdict_quiet(double watch_s, double rate_bytes_per_s, struct judgment *ret);
 
 void verdict_site(const struct site_facts *facts, struct judgment *ret);
 

@@ -62,8 +62,6 @@ EXTRA_DIST += tests/targets/alloc.c tests/targets/alloc_rows.h tests/targets/all
 # The budget.
 dist_check_SCRIPTS += tests/bpf/test_governor.py tests/bpf/test_max_blocks.py
 TESTS += tests/bpf/test_governor.py tests/bpf/test_max_blocks.py
-dist_check_SCRIPTS += tests/bpf/test_governor.py
-TESTS += tests/bpf/test_governor.py
 # The pages level.
 check_PROGRAMS += tests/targets/pages_holder
 tests_targets_pages_holder_SOURCES = tests/targets/pages_holder.c
@@ -76,3 +74,10 @@ check_PROGRAMS += tests/bpf/test_pages_events
 TESTS += tests/bpf/test_pages_events
 tests_bpf_test_pages_events_SOURCES = tests/bpf/test_pages_events.c
 tests_bpf_test_pages_events_LDADD = libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS) -lpthread -lm
+# Blocks that go in other ways than by a free of their own.
+dist_check_SCRIPTS += tests/bpf/test_released.py
+TESTS += tests/bpf/test_released.py
+EXTRA_DIST += tests/targets/alloc_bulk.c
+# What allocators and threads map.
+dist_check_SCRIPTS += tests/bpf/test_mapped.py
+TESTS += tests/bpf/test_mapped.py
