@@ -81,11 +81,15 @@ unsigned long long skipped_text_end[KERNEL_SKIPPED_TEXTS];
 /* Written by user space: walk the user's stack too, by the tables of the target's modules. */
 unsigned long long user_stacks;
 
-/* Per CPU: what the first program on each tracepoint of frees saw last. */
+/*
+ * Per CPU: what the first program on each tracepoint of frees saw last, and before that, for the
+ * event that an interrupt came between its two programs.
+ */
 struct {
-	unsigned long long kfree, kmem_cache_free;
+	unsigned long long kfree, kfree_before;
+	unsigned long long kmem_cache_free, kmem_cache_free_before;
 	unsigned long long second_looks; /* what the first missed; and seldom what it saw */
-	unsigned long long padding[5];	 /* to a cache line */
+	unsigned long long padding[3];	 /* to a cache line */
 } free_marks[FREE_MARKS];
 
 char LICENSE[] SEC("license") = "GPL";
@@ -425,15 +429,21 @@ static __always_inline int book_if_taken(u64 address)
  * To look twice at one free does no harm: the address is not given out before the tracepoint's
  * programs are through.
  */
-#define seen_by_first(mark, name, address)                              \
-	({                                                              \
-		int seen_ = read_once((mark)->name) == (address);       \
-                                                                        \
-		if (seen_)                                              \
-			write_once((mark)->name, 0);                    \
-		else                                                    \
-			__sync_fetch_and_add(&(mark)->second_looks, 1); \
-		seen_;                                                  \
+#define mark_seen(mark, name, address)                                      \
+	({                                                                  \
+		write_once((mark)->name##_before, read_once((mark)->name)); \
+		write_once((mark)->name, address);                          \
+	})
+
+#define seen_by_first(mark, name, address)                                          \
+	({                                                                          \
+		int seen_ = read_once((mark)->name) == (address);                   \
+                                                                                    \
+		if (seen_)                                                          \
+			write_once((mark)->name, read_once((mark)->name##_before)); \
+		else                                                                \
+			__sync_fetch_and_add(&(mark)->second_looks, 1);             \
+		seen_;                                                              \
 	})
 
 /* kfree(call_site, ptr) */
@@ -442,7 +452,7 @@ int kfree(u64 *ctx)
 {
 	u64 address = kernel_address(ctx[1]);
 
-	write_once(free_mark()->kfree, address);
+	mark_seen(free_mark(), kfree, address);
 	return address > ZERO_SIZE_POINTER ? book_if_taken(address) : 0;
 }
 
@@ -462,7 +472,7 @@ int kmem_cache_free(u64 *ctx)
 {
 	u64 address = kernel_address(ctx[1]);
 
-	write_once(free_mark()->kmem_cache_free, address);
+	mark_seen(free_mark(), kmem_cache_free, address);
 	return book_if_taken(address);
 }
 

@@ -98,7 +98,7 @@ enum abi_loss {
 	ABI_LOSS_FREE_MISSED = 7,	   /* address given out again, its free was not seen */
 	ABI_LOSS_ADDRESS_TOO_WIDE = 8,	   /* address of 52 bits or more */
 	ABI_LOSS_SIZE_TOO_LARGE = 9,	   /* block of ABI_SIZE_MAX bytes or more */
-	ABI_LOSS_KERNEL_EVENT_MISSED = 10, /* a kernel allocation or free in an interrupt */
+	ABI_LOSS_KERNEL_EVENT_MISSED = 10, /* a kernel free in an interrupt */
 	ABI_LOSS_RELEASED_IN_BULK = 11,	   /* a heap or arena was given back as a whole */
 	ABI_LOSS_COUNT = 16,
 };

@@ -58,7 +58,7 @@ const char *kernel_book_cache_name(const struct kernel_book *book, uint64_t cach
 /* Blocks of the site in `slot` that left because their address was given out again. */
 uint64_t kernel_book_implicit_frees(const struct kernel_book *book, unsigned slot);
 
-/* How often the kernel skipped a program since the book was begun. */
-uint64_t kernel_book_missed(const struct kernel_book *book);
+/* Frees that no program saw, of anyone's, since the book was begun. Never less than before. */
+uint64_t kernel_book_missed(struct kernel_book *book);
 
 #endif

@@ -64,10 +64,10 @@ const struct loss losses[ABI_LOSS_COUNT] = {
 	[ABI_LOSS_KERNEL_EVENT_MISSED] =
 		{
 			.name = "kernel_event_missed",
-			.meaning = "an interrupt allocated or freed kernel memory while memtop was "
-				   "at work on that CPU, so one event of the machine was not seen; "
-				   "an object of the target freed so stays live until its address "
-				   "is given out again",
+			.meaning = "an interrupt freed kernel memory while memtop was at work on "
+				   "that CPU, so one event of the machine was not seen; an object "
+				   "of the target freed so stays live until its address is given "
+				   "out again or its page is freed",
 			.remedy = "leave the kernel side out with --side user where it is not in "
 				  "question; the books of the heap are not touched",
 			.sides = KERNEL,

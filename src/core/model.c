@@ -308,6 +308,12 @@ static bool is_worth_judging(const struct site_track *track, const struct site_s
 	       stats->judgment.verdict > VERDICT_STEADY;
 }
 
+static double site_floor(const struct picture *picture, const struct site_stats *stats)
+{
+	return stats->info->side == SIDE_KERNEL ? verdict_kernel_floor() :
+						  picture->floor_bytes_per_s;
+}
+
 /* With a fit for each scale: for the few sites that could be called something. */
 static void site_weigh(const struct model *model, const struct site_track *track,
 		       const struct ages *ages, struct site_stats *stats)
@@ -315,7 +321,8 @@ static void site_weigh(const struct model *model, const struct site_track *track
 	const struct picture *picture = &model->picture;
 	struct site_facts facts = {.ages = ages,
 				   .rss_bytes = picture->memory.rss_bytes,
-				   .floor_bytes_per_s = picture->floor_bytes_per_s,
+				   .floor_bytes_per_s = site_floor(picture, stats),
+				   .kernel = stats->info->side == SIDE_KERNEL,
 				   .before = stats->judgment.verdict};
 
 	series_take(&facts.live, &track->bytes, &model->timeline, model->start_ns, picture->time_ns,
@@ -332,7 +339,7 @@ static void site_judge(struct model *model, size_t index, const struct ages *age
 
 	if (!track->counted) {
 		verdict_none(&stats->judgment);
-	} else if (is_worth_judging(track, stats, model->picture.floor_bytes_per_s)) {
+	} else if (is_worth_judging(track, stats, site_floor(&model->picture, stats))) {
 		site_weigh(model, track, ages, stats);
 	} else {
 		stats->judgment = *quiet;

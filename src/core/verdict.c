@@ -23,40 +23,70 @@
  * its shape.
  *
  * A leak stays one while it grows and keeps, even unsteadily.
+ *
+ * What the kernel holds for a target is small and hardly ever a cache: handles and what hangs on
+ * them. So there the floor is 4 KiB/s whatever the RSS, 16 KiB/s is fast, 64 KiB is modest, and
+ * steady growth of which all or most is kept is called a leak after 8.5 s: in the ninth second.
  */
 #include "core/verdict.h"
 
 #include <math.h>
 #include <string.h>
 
+#define KIB		1024.0
 #define MIB		(1024.0 * 1024.0)
 #define FLOOR_SECONDS	24000.0
 #define FLOOR_STEP	4096.0
 #define WATCH_S		9.5  /* a tick less than 10 s, so that the tenth tick judges */
 #define SETTLE_S	5.0  /* after the start, until blocks in flight are all known */
 #define MINUTE_SPAN_S	23.0 /* from this span on the minute tells more than the recent past */
-#define FAST_BYTES_S	(1 * MIB)
-#define CACHE_BYTES	(16 * MIB)
-#define CACHE_OF_RSS	40.0
 #define ALL_KEPT	0.98 /* for the sentence */
 #define MOST_KEPT	0.8  /* a full cache that replaces passes slowly from all to less */
 #define STILL		0.7  /* of the slope of the minute is left in the last seconds */
 #define KEPT_NOTHING	0.002
 #define GONE_BLOCKS	0.25 /* the oldest row may reach into those that still live */
 #define KEPT_BLOCKS	8
-#define FAST_ALL_S	30.0
 #define SLOW_ALL_S	70.0
 #define SLOW_SOME_S	60.0
 #define LONG_S		600.0
 #define PILING_S	30.0
 #define SHAPE_SECONDS	20.0 /* what the floor adds up to in so long is no shape */
-#define SHAPE_LEAST	(4 * MIB)
 #define SHAPE_OF_RSS	128.0
 #define SITE_FALL	0.6
 #define WHOLE_FALL	0.1
 #define WHOLE_LEAST	(4 * MIB)
 #define LEAK_SHARE	0.5
 #define EXPLAINED_LEAST 90.0
+
+static const struct patience {
+	double watch_s;
+	double fast_bytes_s, fast_all_s;
+	double cache_bytes, cache_of_rss;
+	double shape_bytes; /* at least */
+} patience_table[] = {
+	[false] = {.watch_s = WATCH_S,
+		   .fast_bytes_s = 1 * MIB,
+		   .fast_all_s = 30,
+		   .cache_bytes = 16 * MIB,
+		   .cache_of_rss = 40,
+		   .shape_bytes = 4 * MIB},
+	[true] = {.watch_s = WATCH_S - 1,
+		  .fast_bytes_s = 16 * KIB,
+		  .fast_all_s = WATCH_S - 1,
+		  .cache_bytes = 64 * KIB,
+		  .cache_of_rss = INFINITY,
+		  .shape_bytes = 64 * KIB},
+};
+
+static const struct patience *patience_of(const struct site_facts *facts)
+{
+	return &patience_table[facts->kernel];
+}
+
+double verdict_kernel_floor(void)
+{
+	return FLOOR_STEP;
+}
 
 uint64_t verdict_floor(uint64_t rss_bytes)
 {
@@ -128,7 +158,16 @@ static double confidence_after(double watch_s)
 /* Less up and down than this is no shape: blocks in flight come and go. */
 static double shape_amplitude(double floor, double rss)
 {
-	return fmax(fmax(SHAPE_LEAST, rss / SHAPE_OF_RSS), floor * SHAPE_SECONDS);
+	return fmax(fmax(patience_table[false].shape_bytes, rss / SHAPE_OF_RSS),
+		    floor * SHAPE_SECONDS);
+}
+
+static double site_amplitude(const struct site_facts *facts)
+{
+	if (facts->kernel)
+		return fmax(patience_of(facts)->shape_bytes,
+			    facts->floor_bytes_per_s * SHAPE_SECONDS);
+	return shape_amplitude(facts->floor_bytes_per_s, facts->rss_bytes);
 }
 
 /* A fall is one by this much at least: by `part` of the height. */
@@ -182,9 +221,9 @@ static bool judge_filling(const struct series *series, struct judgment *ret)
 	return false;
 }
 
-static bool is_fast(const struct series *live)
+static bool is_fast(const struct site_facts *facts)
 {
-	return live->windows[SCALE_RECENT].fit.slope >= FAST_BYTES_S;
+	return facts->live.windows[SCALE_RECENT].fit.slope >= patience_of(facts)->fast_bytes_s;
 }
 
 static bool keeps_most(const struct ages *ages)
@@ -213,7 +252,7 @@ static bool is_even(const struct site_facts *facts, double amplitude)
 {
 	const struct series *live = &facts->live;
 
-	if (is_fast(live) && !keeps_most(facts->ages))
+	if (is_fast(facts) && !keeps_most(facts->ages))
 		return window_steady(live, SCALE_RECENT);
 	return window_steady(live, main_scale(live)) && !has_fallen(live, amplitude) &&
 	       live->windows[SCALE_RECENT].fit.slope >=
@@ -222,14 +261,16 @@ static bool is_even(const struct site_facts *facts, double amplitude)
 
 static double modest_cache(const struct site_facts *facts)
 {
-	return fmax(CACHE_BYTES, facts->rss_bytes / CACHE_OF_RSS);
+	const struct patience *patience = patience_of(facts);
+
+	return fmax(patience->cache_bytes, facts->rss_bytes / patience->cache_of_rss);
 }
 
 /* Seconds until `facts` may be called a leak; 0 = now. */
 static double leak_due_s(const struct site_facts *facts, double slope)
 {
 	const struct series *live = &facts->live;
-	bool all = keeps_most(facts->ages), fast = is_fast(live);
+	bool all = keeps_most(facts->ages), fast = is_fast(facts);
 	double cache = modest_cache(facts);
 	double current =
 		live->windows[SCALE_LONG].points[live->windows[SCALE_LONG].count - 1].value;
@@ -240,7 +281,7 @@ static double leak_due_s(const struct site_facts *facts, double slope)
 	if (fast && !all)
 		return facts->ages->decaying ? fmax(SLOW_SOME_S - live->watch_s, 0) : 0;
 	if (fast)
-		patience = FAST_ALL_S;
+		patience = patience_of(facts)->fast_all_s;
 	else
 		patience = all ? SLOW_ALL_S : SLOW_SOME_S;
 	by_amount = fmin(by_amount, fmax(LONG_S - live->watch_s, 0));
@@ -328,16 +369,17 @@ void verdict_site(const struct site_facts *facts, struct judgment *ret)
 	const struct fit *recent = &live->windows[SCALE_RECENT].fit;
 	const struct fit *trend = &live->windows[main_scale(live)].fit;
 	double floor = facts->floor_bytes_per_s;
-	double amplitude = shape_amplitude(floor, facts->rss_bytes);
+	double amplitude = site_amplitude(facts);
+	const struct patience *patience = patience_of(facts);
 
 	judgment_init(ret, recent->slope);
-	if (live->watch_s < WATCH_S) {
-		judge_early(ret, WATCH_S - live->watch_s);
+	if (live->watch_s < patience->watch_s) {
+		judge_early(ret, patience->watch_s - live->watch_s);
 		return;
 	}
 	/* What began fast within the last minute is seen before the minute's line follows it. */
-	if (recent->slope >= FAST_BYTES_S && fit_grows(recent, floor) && !fit_grows(trend, floor) &&
-	    window_steady(live, SCALE_RECENT))
+	if (recent->slope >= patience->fast_bytes_s && fit_grows(recent, floor) &&
+	    !fit_grows(trend, floor) && window_steady(live, SCALE_RECENT))
 		trend = recent;
 	/* A step leaves a slope in the line of the minute; it is told by its shape. */
 	judge_shape(live, amplitude, SITE_FALL, ret);
@@ -395,12 +437,14 @@ void verdict_whole(const struct whole_facts *facts, struct judgment *ret)
 	const struct judgment *leak = sites->leak;
 
 	judgment_init(ret, rate);
-	if (rss->watch_s < WATCH_S) {
+	if (rss->watch_s < WATCH_S && !leak) {
 		judge_early(ret, WATCH_S - rss->watch_s);
 		return;
 	}
 	judge_shape(rss, shape_amplitude(floor, current_of(rss)), WHOLE_FALL, ret);
-	if (leak && sites->rates[VERDICT_LEAKING] >= LEAK_SHARE * fmax(trend->slope, 0)) {
+	/* What the kernel holds is not in RSS, which need not grow at all. */
+	if (leak && (!fit_grows(trend, floor) ||
+		     sites->rates[VERDICT_LEAKING] >= LEAK_SHARE * trend->slope)) {
 		*ret = *leak;
 		ret->rate_bytes_per_s = rate;
 	} else if (fit_grows(trend, floor) &&

@@ -30,6 +30,7 @@ struct site_facts {
 	const struct totals *totals;
 	double rss_bytes;
 	double floor_bytes_per_s;
+	bool kernel;	     /* held by the kernel for the target */
 	enum verdict before; /* of the tick before */
 };
 
@@ -58,7 +59,8 @@ struct whole_facts {
 
 void verdict_whole(const struct whole_facts *facts, struct judgment *ret);
 
-/* Under this rate nothing is called growth. */
+/* Under this rate nothing is called growth; of what the kernel holds nothing under the other. */
 uint64_t verdict_floor(uint64_t rss_bytes);
+double verdict_kernel_floor(void);
 
 #endif

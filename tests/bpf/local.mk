@@ -40,6 +40,8 @@ dist_check_SCRIPTS += tests/bpf/test_kernel_book.py
 TESTS += tests/bpf/test_kernel_book.py
 dist_check_SCRIPTS += tests/bpf/test_held.py
 TESTS += tests/bpf/test_held.py
+dist_check_SCRIPTS += tests/bpf/test_kernel_leak.py
+TESTS += tests/bpf/test_kernel_book.py tests/bpf/test_kernel_leak.py
 
 # Lives of targets, and bad input.
 check_PROGRAMS += tests/targets/life

@@ -107,10 +107,11 @@ class Book(Lines):
 
     def live(self, *functions):
         """Live blocks of the matched sites whose stack has all these functions, without what a
-        process gets once and keeps to its end (its pidfs attributes, with its first socket)."""
+        process gets once and keeps to its end (its pidfs attributes, with its first socket; its
+        table of descriptors, which only grows)."""
         return [site for site in self.read() if site.matched and site.live
                 and all(name in site.frames for name in functions)
-                and "pidfs_register_pid" not in site.frames]
+                and not {"pidfs_register_pid", "expand_files"} & set(site.frames)]
 
     def gone(self, again, *functions):
         """All of that was freed, some after a grace period. A free that the kernel does not tell
