@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define EXEC_MS 10000 /* that an exec may take at the start */
+
 static uint64_t unix_ns(void)
 {
 	struct timespec now;
@@ -87,6 +89,8 @@ static void read_sites(struct live *live, uint64_t now_ns)
 	if (!live->kernel)
 		return;
 	if (ledger_site_count(kernel_side_ledger(live->kernel)) > live->sites.seen[SIDE_KERNEL]) {
+		if (!live->execed)
+			live_update_modules(live, now_ns);
 		kernel_modules_update(live->mapped, "", now_ns);
 		modules_follow(live->modules, live->mapped);
 	}
@@ -168,6 +172,19 @@ static uint64_t tables_bytes(struct live *live)
 	return bytes + unwind.bytes_reserved;
 }
 
+/* Mappings that changed and were not looked at since are work for the tables, too. */
+static void read_unwind(struct live *live, struct unwinder_status *ret)
+{
+	struct ledger *ledger = live_user_ledger(live);
+
+	if (!ledger || !live->options.unwinder)
+		return;
+	live->options.unwinder->ops->status(live->options.unwinder, ret);
+	if (live->heap.heap &&
+	    heap_module_changes(live->heap.heap) != ledger->control->module_changes)
+		ret->tables_pending++;
+}
+
 static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 {
 	struct charge_user user = {.limit_bytes = live->options.limit_bytes};
@@ -198,8 +215,7 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 		live->heap.heap ? heap_ledger(live->heap.heap)->counters->before_attach_frees :
 				  live->before_attach_frees;
 	ret->side_known[SIDE_USER] = live_user_ledger(live) != NULL;
-	if (live_user_ledger(live) && live->options.unwinder)
-		live->options.unwinder->ops->status(live->options.unwinder, &ret->unwind);
+	read_unwind(live, &ret->unwind);
 	ret->side_known[SIDE_MAPS] = live->maps != NULL;
 	ret->side_known[SIDE_KERNEL] = live->kernel != NULL;
 	ret->modules = live->modules;
@@ -338,6 +354,21 @@ static int open_wait(struct live *live)
 	return 0;
 }
 
+/* Of what it becomes, where it is about to: an exec takes no longer than reading its files. */
+static int read_identity(struct live *live)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	int status;
+
+	for (unsigned i = 0; i < EXEC_MS; i++) {
+		status = target_identity_read(live->options.pid, &live->identity);
+		if (status != -EAGAIN)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return status;
+}
+
 static int open_target(struct live *live, char *error, size_t size)
 {
 	pid_t pid = live->options.pid;
@@ -347,7 +378,7 @@ static int open_target(struct live *live, char *error, size_t size)
 		return status;
 	status = lifetime_open(pid, &live->lifetime);
 	if (!status)
-		status = target_identity_read(pid, &live->identity);
+		status = read_identity(live);
 	if (!status)
 		status = target_state_read(pid, &live->target);
 	if (!status)

@@ -164,8 +164,8 @@ static void new_generation(struct live *live, uint64_t now_ns)
 
 void live_open_kernel(struct live *live)
 {
-	if (!kernel_side_open(live->options.pid, &live->kernel, live->no_kernel,
-			      sizeof(live->no_kernel)))
+	if (!kernel_side_open(live->options.pid, live->options.unwinder, &live->kernel,
+			      live->no_kernel, sizeof(live->no_kernel)))
 		live->no_kernel[0] = '\0';
 }
 

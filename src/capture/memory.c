@@ -234,10 +234,10 @@ static void walk(struct memory_reader *reader, bool heap_is_watched)
 	if (reader->budget_ns <= 0 || (reader->smaps_fd < 0 && !start_walk(reader)))
 		return;
 	while (reader->budget_ns > 0 && reader->smaps_fd >= 0) {
-		uint64_t before = monotonic_ns(), spent;
+		uint64_t before = thread_cpu_ns(), spent;
 		bool whole = read_piece(reader);
 
-		spent = monotonic_ns() - before;
+		spent = thread_cpu_ns() - before;
 		reader->walk_ns += spent;
 		reader->budget_ns -= (int64_t)spent;
 		if (reader->budget_ns < -(int64_t)MAX_REMEMBERED_NS)

@@ -227,6 +227,9 @@ static json_t *overhead_object(const struct selection *selection)
 	return object;
 }
 
+/* The resolver works on it, and was not waited for any longer: another object may have more. */
+#define NOT_READ_YET "not read yet"
+
 static json_t *frame_object(const struct frame *frame, const char *reason)
 {
 	json_t *object = json_object();
@@ -243,7 +246,7 @@ static json_t *frame_object(const struct frame *frame, const char *reason)
 	put(object, "wrapper", json_boolean(frame->wrapper));
 	snprintf(address, sizeof(address), "0x%" PRIx64, frame->address);
 	put_text(object, "address", address);
-	put_text(object, "reason", reason);
+	put_text(object, "reason", !reason && frame->pending ? NOT_READ_YET : reason);
 	return object;
 }
 

@@ -33,7 +33,8 @@ TESTS += tests/bpf/test_ends.py
 # The kernel side alone, by a program that watches and one that holds.
 check_PROGRAMS += tests/bpf/kernel_watch tests/targets/kernel_holder
 tests_bpf_kernel_watch_SOURCES = tests/bpf/kernel_watch.c
-tests_bpf_kernel_watch_LDADD = libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS) -lpthread -lm
+tests_bpf_kernel_watch_LDADD = libunwind.a libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBDW_LIBS) $(LIBELF_LIBS) \
+	$(CAPSTONE_LIBS) -lpthread -lm
 tests_targets_kernel_holder_SOURCES = tests/targets/kernel_holder.c
 dist_check_SCRIPTS += tests/bpf/test_kernel_book.py
 TESTS += tests/bpf/test_kernel_book.py
