@@ -111,6 +111,7 @@ static void read_process(struct live *live, uint64_t now_ns)
 		if (live->pages)
 			memory_charge(live->memory, pages_level_tick(live->pages, now_ns));
 		memory_read(live->memory, live->level == LEVEL_HEAP, &live->last_memory);
+		held_tick(live->held, now_ns, &live->last_memory, live->target.threads);
 		/* So that the rows are of the moment that RSS is of. */
 		if (live->pages)
 			pages_level_look(live->pages, now_ns);
@@ -221,6 +222,7 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 	ret->modules = live->modules;
 	ret->site_count = live->sites.samples.count;
 	ret->sites = live->sites.samples.data;
+	ret->holding_count = held_rows(live->held, &ret->holdings);
 }
 
 static int live_read(struct source *source, uint64_t now_ns, struct snapshot *ret)
@@ -318,6 +320,7 @@ static void live_close(struct source *source)
 	kernel_side_close(live->kernel);
 	sites_deinit(&live->sites);
 	memory_close(live->memory);
+	held_close(live->held);
 	charge_close(live->charge);
 	lifetime_close(live->lifetime);
 	if (live->news_fd >= 0)
@@ -384,6 +387,7 @@ static int open_target(struct live *live, char *error, size_t size)
 	if (!status)
 		status = charge_open(pid, "", &live->charge);
 	live->memory = memory_open(pid);
+	live->held = held_open(pid);
 	if (!status)
 		status = open_wait(live);
 	if (status)

@@ -222,6 +222,7 @@ uint64_t live_restart(struct live *live, uint64_t now_ns)
 	eventfd_read(live->news_fd, &news);
 	target_identity_read(live->options.pid, &live->identity);
 	memory_restart(live->memory);
+	held_restart(live->held);
 	leave_pages(live);
 	new_generation(live, now_ns);
 	live_update_modules(live, now_ns);

@@ -150,17 +150,6 @@ def not_judged_without_privileges():
         check(text in done.stderr, done.stderr)
 
 
-def not_judged_after_an_exec():
-    """Where the kernel does not tell its types, a command is not held at an exec."""
-    with tempfile.TemporaryDirectory() as empty:
-        done = subprocess.run(["unshare", "-m", "sh", "-c",
-                               f'mount --bind {empty} /sys/kernel/btf && exec "$@"', "sh", MEMTOP,
-                               "--fail-if-leaked", "0", *SIDE, "--", LEAKY, "exec", "free:100"],
-                              check=False, capture_output=True, text=True, timeout=120)
-    check_equal(done.returncode, 98, done.stderr)
-    check("not judged: " in done.stderr, done.stderr)
-
-
 # It is not the first to end, however slow the machine is, and keeps no stream open.
 LASTING = ("sh", "-c", "exec sleep 300 >/dev/null 2>&1")
 
@@ -170,6 +159,17 @@ def end_lasting(said):
     match = re.search(r"process (\d+) runs on without memtop", said)
     check(match, f"it says that the command runs on: {said!r}")
     os.kill(int(match.group(1)), signal.SIGKILL)
+
+
+def not_judged_after_an_exec():
+    """Where the kernel does not tell its types, a command is not held at an exec."""
+    with tempfile.TemporaryDirectory() as empty:
+        done = subprocess.run(["unshare", "-m", "sh", "-c",
+                               f'mount --bind {empty} /sys/kernel/btf && exec "$@"', "sh", MEMTOP,
+                               "--fail-if-leaked", "0", *SIDE, "--", LEAKY, "exec", "free:100"],
+                              check=False, capture_output=True, text=True, timeout=120)
+    check_equal(done.returncode, 98, done.stderr)
+    check("not judged: " in done.stderr, done.stderr)
 
 
 def memtop_ends_first():
