@@ -4,7 +4,7 @@ stack that asked for it; and nothing of it stays when it is given back."""
 
 import subprocess
 
-from batch import Batch
+from batch import Batch, is_named
 from books import Target
 from tap import check, check_equal, run
 from target import built
@@ -31,12 +31,6 @@ def rows_through(tick, name, kind="mmap"):
     return [site["live_bytes"] for site in tick["sites"]
             if site["live_bytes"] and site["kind"] == kind and not own(site) and
             name in {frame["symbol"] for frame in site["frames"]}]
-
-
-def is_named(tick):
-    """Are the target's own functions?"""
-    return all(frame["symbol"] for site in tick["sites"] for frame in site["frames"]
-               if "/tests/targets/" in (frame["module"] or ""))
 
 
 def exact(memtop, pid):
