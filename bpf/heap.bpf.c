@@ -203,11 +203,15 @@ static __always_inline int is_tail_call(const struct abi_inflight *call, u64 ret
 	return return_address != call->return_address && is_trampoline(control, return_address);
 }
 
-/* Drops the calls that the thread left without returning; returns how many are still in flight. */
-static __always_inline u32 drop_dead(struct abi_thread *thread, u64 sp)
+/* What drop_dead() does where there is something to drop. */
+__noinline u32 drop_left(u32 slot, u64 sp)
 {
-	u32 depth = thread->depth;
+	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &slot);
+	u32 depth;
 
+	if (!thread)
+		return 0;
+	depth = thread->depth;
 	for (u32 i = 0; i < ABI_MAX_INFLIGHT; i++) {
 		struct abi_inflight *call;
 
@@ -224,6 +228,63 @@ static __always_inline u32 drop_dead(struct abi_thread *thread, u64 sp)
 	return depth;
 }
 
+/* Drops the calls that the thread left without returning; returns how many are still in flight. */
+static __always_inline u32 drop_dead(const struct abi_thread *thread, u32 slot, u64 sp)
+{
+	u32 depth = thread->depth;
+
+	if (!depth || (s64)(thread->inflight[(depth - 1) & (ABI_MAX_INFLIGHT - 1)].sp - sp) >= 0)
+		return depth;
+	return drop_left(slot, sp);
+}
+
+#define NESTED_NO   0
+#define NESTED_YES  1
+#define NESTED_DEAD 2
+
+/*
+ * Is the function that was entered at `sp` a part of the innermost call in flight in thread `slot`?
+ * If that call is dead instead, it was dropped. (A function of its own for the verifier's sake,
+ * which follows it once, and not for each call that may be in flight.)
+ */
+__noinline int is_part(u32 slot, u64 sp, u64 return_address, u32 kind)
+{
+	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &slot);
+	enum signal_answer signal;
+	struct abi_inflight *call;
+	u32 depth;
+
+	if (!thread)
+		return NESTED_NO;
+	depth = thread->depth;
+	if (!depth || depth > ABI_MAX_INFLIGHT)
+		return NESTED_NO;
+	call = &thread->inflight[(depth - 1) & (ABI_MAX_INFLIGHT - 1)];
+	if (call->sp == sp) {
+		if (is_tail_call(call, return_address, kind))
+			return NESTED_YES;
+		/* By an exception, or its last jump: nothing that it gave out is missed. */
+		if (call_at_return(call) && call->return_address == return_address) {
+			put_back(call);
+			thread->depth = depth - 1;
+			return NESTED_NO;
+		}
+	} else {
+		signal = signal_between(slot, sp, call->sp);
+		if (signal == SIGNAL_BETWEEN)
+			return NESTED_NO;
+		/* One with parts without end was left; its place on the stack is as it was. */
+		if (call_alive(call) && call->nested < ABI_MAX_NESTED) {
+			call->nested += signal == SIGNAL_NONE;
+			return signal == SIGNAL_NONE ? NESTED_YES : NESTED_NO;
+		}
+	}
+	loss_count(ABI_LOSS_RETURN_MISSED);
+	put_back(call);
+	thread->depth = depth - 1;
+	return NESTED_DEAD;
+}
+
 /*
  * Is the function that was entered at `sp` a part of a call in flight in thread `slot`? Calls that
  * turn out to be dead are dropped.
@@ -231,42 +292,15 @@ static __always_inline u32 drop_dead(struct abi_thread *thread, u64 sp)
 __noinline int is_nested(u32 slot, u64 sp, u64 return_address, u32 kind)
 {
 	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &slot);
-	u32 depth;
+	int answer;
 
 	if (!thread)
 		return 0;
-	depth = drop_dead(thread, sp);
+	drop_dead(thread, slot, sp);
 	for (u32 i = 0; i < ABI_MAX_INFLIGHT; i++) {
-		struct abi_inflight *call;
-		enum signal_answer signal = SIGNAL_NONE;
-
-		if (!depth || depth > ABI_MAX_INFLIGHT)
-			break;
-		call = &thread->inflight[(depth - 1) & (ABI_MAX_INFLIGHT - 1)];
-		if (call->sp == sp) {
-			if (is_tail_call(call, return_address, kind))
-				return 1;
-			/* By an exception, or its last jump: nothing that it gave out is missed. */
-			if (call_at_return(call) && call->return_address == return_address) {
-				put_back(call);
-				thread->depth = depth - 1;
-				return 0;
-			}
-		} else {
-			signal = signal_between(slot, sp, call->sp);
-			if (signal == SIGNAL_BETWEEN)
-				return 0;
-			/* One with parts without end was left; its place on the stack is as it was.
-			 */
-			if (call_alive(call) && call->nested < ABI_MAX_NESTED) {
-				call->nested += signal == SIGNAL_NONE;
-				return signal == SIGNAL_NONE;
-			}
-		}
-		loss_count(ABI_LOSS_RETURN_MISSED);
-		put_back(call);
-		depth--;
-		thread->depth = depth;
+		answer = is_part(slot, sp, return_address, kind);
+		if (answer != NESTED_DEAD)
+			return answer == NESTED_YES;
 	}
 	return 0;
 }
@@ -279,19 +313,25 @@ static __always_inline void give_up(u64 address, u32 kind, u32 loss)
 		book_free_at(address);
 }
 
+/* The block at `address`, as the table held it: the realloc that begins has taken it out. */
+__noinline u64 old_block_take(u64 address)
+{
+	return live_remove(address);
+}
+
 /* Takes the block of a call that has an old one out of the table. */
 static __always_inline void take_old_block(struct abi_inflight *call, u32 kind)
 {
 	if (!call->address)
 		return;
 	if (is_function(kind)) {
-		call->old_value = live_remove(call->address | ABI_FUNCTION_BLOCK);
+		call->old_value = old_block_take(call->address | ABI_FUNCTION_BLOCK);
 		if (call->old_value) {
 			call->address |= ABI_FUNCTION_BLOCK;
 			return;
 		}
 	}
-	call->old_value = live_remove(call->address);
+	call->old_value = old_block_take(call->address);
 }
 
 /*
@@ -411,7 +451,7 @@ __noinline int call_exit(u64 sp, u64 result, u64 place, u32 called)
 	thread = bpf_map_lookup_elem(&threads, &slot);
 	if (!thread)
 		return 0;
-	depth = drop_dead(thread, sp);
+	depth = drop_dead(thread, slot, sp);
 	if (!depth || depth > ABI_MAX_INFLIGHT)
 		return 0;
 	call = &thread->inflight[(depth - 1) & (ABI_MAX_INFLIGHT - 1)];
@@ -593,7 +633,7 @@ static __always_inline u64 argument(struct pt_regs *context, u64 number)
 	(((cookie) >> (shift)&ABI_COOKIE_NO_ARGUMENT) != ABI_COOKIE_NO_ARGUMENT)
 
 /* Arguments as the cookie tells them; kept out of the way of those that are the kind's own. */
-static __noinline int enter_shaped(struct pt_regs *context, u64 cookie)
+static __always_inline int enter_shaped(struct pt_regs *context, u64 cookie)
 {
 	u64 address = argument(context, cookie >> ABI_COOKIE_ADDRESS_SHIFT);
 	u64 size = cookie >> ABI_COOKIE_CONSTANT_SHIFT;

@@ -133,8 +133,11 @@ static __always_inline struct abi_block *block_at(u32 home, u32 place)
 #define LEDGER_HOLE   0x100 /* flag: the key is not there, but a free slot is */
 #define LEDGER_NONE   0x200
 
-/* Where `key` is; else the first free slot with LEDGER_HOLE; else LEDGER_NONE. */
-static __always_inline u32 block_search(u64 key, u32 home)
+/*
+ * Where `key` is; else the first free slot with LEDGER_HOLE; else LEDGER_NONE. (A function of its
+ * own: the verifier follows it once and not for each attempt of an insert.)
+ */
+__noinline u32 live_search(u64 key, u32 home)
 {
 	u32 result = LEDGER_NONE;
 
@@ -155,12 +158,6 @@ static __always_inline u32 block_search(u64 key, u32 home)
 		}
 	}
 	return result;
-}
-
-/* The search as a function: the verifier follows it once and not for each attempt of an insert. */
-__noinline u32 live_search(u64 key, u32 home)
-{
-	return block_search(key, home);
 }
 
 #include "overflow.bpf.h"
@@ -221,14 +218,14 @@ static __always_inline u64 block_take(struct abi_block *block, u64 key)
 __noinline u64 live_remove_stray(u64 key, u32 home)
 {
 	u32 *count = strays_of(home);
-	u32 place = block_search(key, home);
+	u32 place = live_search(key, home);
 	struct abi_block *block;
 	u64 value;
 
 	if (!count)
 		return 0;
 	if (place < LEDGER_PLACES) {
-		block = block_at(home, place);
+		block = block_at(home, place & (LEDGER_PLACES - 1));
 		value = block ? block_take(block, key) : 0;
 	} else {
 		value = overflow_possible(home) ? overflow_remove(key, home) : 0;
@@ -465,6 +462,28 @@ __noinline int site_write(u32 slot, u32 index, u64 cache, u32 kind)
 }
 
 /*
+ * Is `slot` the place of the site of this stack, or does it become that now? Slots of other sites,
+ * and the first, are not. (A function of its own: the verifier follows it once.)
+ */
+__noinline int site_take(u32 slot, u32 index, u64 hash, u64 cache, u32 kind)
+{
+	struct abi_site *site = bpf_map_lookup_elem(&sites, &slot);
+	u64 seen;
+
+	if (!site || !slot)
+		return 0;
+	seen = read_once(site->hash);
+	if (!seen) {
+		seen = __sync_val_compare_and_swap(&site->hash, 0, hash);
+		if (!seen) {
+			site_write(slot, index, cache, kind);
+			return 1;
+		}
+	}
+	return seen == hash && site_equals(slot, index, cache, kind);
+}
+
+/*
  * The site of the stack in thread `index`, whose frames hash to `hash`; made if it is new. Slot 0,
  * the unknown site, where the table has no room (a named loss).
  */
@@ -475,22 +494,8 @@ __noinline u32 site_find(u32 index, u64 hash, u64 cache, u32 kind)
 		hash = 1;
 	for (u32 probe = 0; probe < SITE_PROBES; probe++) {
 		u32 slot = (u32)(hash + probe) & cfg_site_mask;
-		struct abi_site *site = bpf_map_lookup_elem(&sites, &slot);
-		u64 seen;
 
-		if (!site)
-			break;
-		if (!slot)
-			continue;
-		seen = read_once(site->hash);
-		if (!seen) {
-			seen = __sync_val_compare_and_swap(&site->hash, 0, hash);
-			if (!seen) {
-				site_write(slot, index, cache, kind);
-				return slot;
-			}
-		}
-		if (seen == hash && site_equals(slot, index, cache, kind))
+		if (site_take(slot, index, hash, cache, kind))
 			return slot;
 	}
 	loss_count(ABI_LOSS_SITE_TABLE_FULL);

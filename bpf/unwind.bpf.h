@@ -151,6 +151,17 @@ static __always_inline u64 mapping_rule(const struct unwind_mapping *mapping, u6
 	return mapping ? RULE_PENDING : RULE_UNMAPPED;
 }
 
+/* The rule of a return address by the half of the list that is in force in `generation`. */
+__noinline u64 unwind_rule_of(u64 pc, u64 generation)
+{
+	u32 zero = 0, half = generation & 1;
+	struct unwind_state *state = bpf_map_lookup_elem(&unwind_states, &zero);
+
+	if (!state)
+		return RULE_UNMAPPED;
+	return mapping_rule(mapping_find(pc - 1, half, read_once(state->counts[half])), pc - 1);
+}
+
 /*
  * The rule of a return address, by the tables; into the cache with it. A look-up that a change of
  * the tables ran into is done again.
@@ -165,10 +176,7 @@ __noinline u64 unwind_look_up(u64 pc)
 		return RULE_UNMAPPED;
 	for (u32 attempt = 0; attempt < 3; attempt++) {
 		u64 generation = read_once(state->generation);
-		u32 half = generation & 1;
-		struct unwind_mapping *mapping =
-			mapping_find(pc - 1, half, read_once(state->counts[half]));
-		u64 rule = mapping_rule(mapping, pc - 1);
+		u64 rule = unwind_rule_of(pc, generation);
 
 		if (read_once(state->generation) != generation)
 			continue;

@@ -13,6 +13,7 @@ libcore_a_SOURCES = \
 	src/core/picture.c src/core/picture.h \
 	src/core/resolver.h \
 	src/core/sitekey.c src/core/sitekey.h \
+	src/core/slopes.c src/core/slopes.h \
 	src/core/snapshot.h \
 	src/core/source.h \
 	src/core/trend.c src/core/trend.h \

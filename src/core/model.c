@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One pass over the sites a tick, without allocation once the sites are known. Every site pays for
- * its counters, its track and its rate; only sites that could be called something pay for fits and
+ * Two passes over the sites a tick, one that counts and one that judges, without allocation once
+ * the sites are known: with many, it is memory that a tick waits for. Every site pays for its
+ * counters, its track and its rate; only sites that could be called something pay for fits and
  * cohorts. Those are few by nature: each is live with as much as the floor adds up to in 16 s, and
  * all of them together are not more than the RSS.
  *
@@ -16,6 +17,7 @@
 #include "core/history.h"
 #include "core/holdings.h"
 #include "core/losses.h"
+#include "core/slopes.h"
 #include "core/source.h"
 #include "core/verdict.h"
 #include "util/alloc.h"
@@ -26,7 +28,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RATE_SECONDS   10.5 /* the tick ten seconds ago belongs to it even if it was early */
 #define SMOOTH_SECONDS 3.0
 #define COHORT_SITES   512
 #define SCORE_SECONDS  60.0 /* a byte a second is worth as much as so many live bytes */
@@ -34,20 +35,15 @@
 #define JUDGED_BYTES   (1024.0 * 1024.0)
 #define PEAK_FADE      0.995 /* a second */
 
+/* What each tick touches stands together. */
 struct site_track {
-	struct track bytes;
-	double blocks[TRACK_POINTS]; /* beside the recent scale of `bytes` */
-	uint64_t from_ns;	     /* the last tick at which it was not there, or its first */
+	uint64_t from_ns; /* the last tick at which it was not there, or its first */
 	uint64_t mark_bytes, mark_blocks;
-	uint64_t allocated_blocks; /* at the tick before */
-	double peak_bytes;	   /* of live, slowly forgotten */
-};
-
-/* Weights that turn the values of the recent scale into their slope of least squares. */
-struct weights {
-	uint64_t from_ns;
-	double slots[TRACK_POINTS]; /* of the difference to the value of now */
-	bool known;
+	uint64_t allocated_blocks;   /* at the tick before */
+	double peak_bytes;	     /* of live, slowly forgotten */
+	bool counted;		     /* is_counted(), without going for its info again */
+	double blocks[TRACK_POINTS]; /* beside the recent scale of `bytes` */
+	struct track bytes;
 };
 
 struct model {
@@ -73,6 +69,7 @@ struct model {
 	VEC(struct site_track) tracks;
 	VEC(struct site_stats) stats;
 	VEC(double) scores;
+	double cohort_score; /* of the tick before: see cohort_score() */
 };
 
 struct model *model_new(void)
@@ -126,57 +123,6 @@ static void start_generation(struct model *model, const struct snapshot *snapsho
 	memset(model->picture.holdings, 0, sizeof(model->picture.holdings));
 }
 
-static void weights_take(struct weights *weights, const struct timeline *timeline, uint64_t now_ns)
-{
-	uint64_t window_ns = (uint64_t)(RATE_SECONDS * 1e9);
-	struct track none = {0};
-	struct point points[TRACK_WINDOW];
-	size_t count;
-	double mean = 0, squares = 0;
-
-	memset(weights, 0, sizeof(*weights));
-	weights->from_ns = now_ns > window_ns ? now_ns - window_ns : 0;
-	count = track_window(&none, timeline, SCALE_RECENT, now_ns, weights->from_ns, 0, points);
-	for (size_t i = 0; i < count; i++)
-		mean += points[i].time_s / count;
-	for (size_t i = 0; i < count; i++)
-		squares += (points[i].time_s - mean) * (points[i].time_s - mean);
-	if (!(squares > 0))
-		return;
-	weights->known = true;
-	/* The window is the newest run of slots before now, in their order. */
-	for (size_t i = 0, slot = timeline->next[SCALE_RECENT] + TRACK_POINTS; i + 1 < count; i++) {
-		do
-			slot--;
-		while (timeline->times_ns[SCALE_RECENT][slot % TRACK_POINTS] >= now_ns);
-		weights->slots[slot % TRACK_POINTS] =
-			(points[count - 2 - i].time_s - mean) / squares;
-	}
-}
-
-/* Least squares over the last 10 s, or since the tick before the site's first. */
-static double slope_of(const struct model *model, const struct weights *weights,
-		       const struct site_track *track, const double *values, double current)
-{
-	double slope = 0;
-
-	if (!weights->known)
-		return NAN;
-	if (track->from_ns > weights->from_ns) {
-		struct point points[TRACK_WINDOW];
-		struct track recent;
-		size_t count;
-
-		memcpy(recent.values[SCALE_RECENT], values, sizeof(recent.values[SCALE_RECENT]));
-		count = track_window(&recent, &model->timeline, SCALE_RECENT,
-				     model->picture.time_ns, track->from_ns, current, points);
-		return trend_fit(points, count).slope;
-	}
-	for (unsigned i = 0; i < TRACK_POINTS; i++)
-		slope += weights->slots[i] * (values[i] - current);
-	return slope;
-}
-
 /* How far a tick moves what is smoothed and what fades. */
 struct step {
 	double elapsed_s;
@@ -219,7 +165,7 @@ static void site_begin(struct model *model, const struct site_sample *sample, ui
 }
 
 static void site_count(struct model *model, size_t index, const struct site_sample *sample,
-		       const struct weights *weights, const struct step *step)
+		       const struct slopes *slopes, const struct step *step)
 {
 	struct site_track *track = &model->tracks.data[index];
 	struct site_stats *stats = &model->stats.data[index];
@@ -244,16 +190,14 @@ static void site_count(struct model *model, size_t index, const struct site_samp
 		smoothed(stats->allocations_per_s, step, sample->totals.allocated_blocks,
 			 track->allocated_blocks);
 	stats->rate_bytes_per_s =
-		slope_of(model, weights, track, track->bytes.values[SCALE_RECENT], bytes);
-	stats->rate_blocks_per_s = slope_of(model, weights, track, track->blocks, blocks);
+		slopes_of(slopes, track->from_ns, track->bytes.values[SCALE_RECENT], bytes);
+	stats->rate_blocks_per_s = slopes_of(slopes, track->from_ns, track->blocks, blocks);
 	track->allocated_blocks = sample->totals.allocated_blocks;
+	track->counted = is_counted(stats);
 }
 
-static void sides_count(struct model *model, const struct snapshot *snapshot,
-			const struct step *step)
+static void sides_begin(struct side_stats *sides, const struct snapshot *snapshot)
 {
-	struct side_stats *sides = model->picture.sides;
-
 	for (unsigned i = 0; i < SIDE_COUNT; i++) {
 		memset(&sides[i].totals, 0, sizeof(sides[i].totals));
 		sides[i].delta_bytes = sides[i].delta_blocks = 0;
@@ -262,23 +206,25 @@ static void sides_count(struct model *model, const struct snapshot *snapshot,
 		sides[i].known = snapshot->side_known[i];
 		sides[i].before_attach_frees = snapshot->before_attach_frees[i];
 	}
-	for (size_t i = 0; i < model->stats.count; i++) {
-		const struct site_stats *stats = &model->stats.data[i];
-		struct side_stats *side = &sides[stats->info->side % SIDE_COUNT];
+}
 
-		if (!is_counted(stats))
-			continue;
-		totals_add(&side->totals, &stats->totals);
-		if (stats->info->kind == ABI_KIND_POPULATED ||
-		    stats->info->kind == ABI_KIND_BEFORE_ATTACH)
-			side->ownerless_bytes += totals_live_bytes(&stats->totals);
-		side->delta_bytes += stats->delta_bytes;
-		side->delta_blocks += stats->delta_blocks;
-		if (isnan(side->rate_bytes_per_s))
-			side->rate_bytes_per_s = stats->rate_bytes_per_s;
-		else if (!isnan(stats->rate_bytes_per_s))
-			side->rate_bytes_per_s += stats->rate_bytes_per_s;
-	}
+static void side_add(struct side_stats *side, const struct site_stats *stats)
+{
+	totals_add(&side->totals, &stats->totals);
+	if (stats->info->kind == ABI_KIND_POPULATED || stats->info->kind == ABI_KIND_BEFORE_ATTACH)
+		side->ownerless_bytes += totals_live_bytes(&stats->totals);
+	side->delta_bytes += stats->delta_bytes;
+	side->delta_blocks += stats->delta_blocks;
+	if (isnan(side->rate_bytes_per_s))
+		side->rate_bytes_per_s = stats->rate_bytes_per_s;
+	else if (!isnan(stats->rate_bytes_per_s))
+		side->rate_bytes_per_s += stats->rate_bytes_per_s;
+}
+
+static void sides_end(struct model *model, const struct step *step)
+{
+	struct side_stats *sides = model->picture.sides;
+
 	for (unsigned i = 0; i < SIDE_COUNT; i++) {
 		struct totals *before = &model->side_before[i], *now = &sides[i].totals;
 
@@ -330,15 +276,28 @@ static double score_at(double *scores, size_t count, size_t rank)
 	return scores[rank];
 }
 
-/* From which score on the cohorts of a site are asked for. */
+/*
+ * From which score on the cohorts of a site are asked for. Only what is near the score of the tick
+ * before is looked through, as long as it is enough.
+ */
 static double cohort_score(struct model *model)
 {
-	if (model->stats.count <= COHORT_SITES)
+	double *scores = model->scores.data, near = model->cohort_score / 2;
+	size_t count = model->stats.count, found = 0;
+
+	if (count <= COHORT_SITES)
 		return 0;
-	vec_reserve(&model->scores, model->stats.count);
-	for (size_t i = 0; i < model->stats.count; i++)
-		model->scores.data[i] = score_of(&model->stats.data[i]);
-	return score_at(model->scores.data, model->stats.count, COHORT_SITES - 1);
+	for (size_t i = 0; i < count; i++)
+		if (scores[i] >= near) {
+			double score = scores[i];
+
+			scores[i] = scores[found];
+			scores[found++] = score;
+		}
+	if (found < COHORT_SITES)
+		found = count;
+	model->cohort_score = score_at(scores, found, COHORT_SITES - 1);
+	return model->cohort_score;
 }
 
 static bool is_worth_judging(const struct site_track *track, const struct site_stats *stats,
@@ -349,43 +308,72 @@ static bool is_worth_judging(const struct site_track *track, const struct site_s
 	       stats->judgment.verdict > VERDICT_STEADY;
 }
 
-static void site_judge(struct model *model, size_t index, const struct ages *ages)
+/* With a fit for each scale: for the few sites that could be called something. */
+static void site_weigh(const struct model *model, const struct site_track *track,
+		       const struct ages *ages, struct site_stats *stats)
 {
 	const struct picture *picture = &model->picture;
-	struct site_track *track = &model->tracks.data[index];
-	struct site_stats *stats = &model->stats.data[index];
 	struct site_facts facts = {.ages = ages,
 				   .rss_bytes = picture->memory.rss_bytes,
 				   .floor_bytes_per_s = picture->floor_bytes_per_s,
 				   .before = stats->judgment.verdict};
 
-	if (!is_counted(stats)) {
-		verdict_none(&stats->judgment);
-		return;
-	}
-	if (!is_worth_judging(track, stats, facts.floor_bytes_per_s)) {
-		verdict_quiet((picture->time_ns - model->start_ns) / 1e9, stats->rate_bytes_per_s,
-			      &stats->judgment);
-		return;
-	}
 	series_take(&facts.live, &track->bytes, &model->timeline, model->start_ns, picture->time_ns,
 		    picture->time_unix_ns, totals_live_bytes(&stats->totals));
 	verdict_site(&facts, &stats->judgment);
 }
 
-static void sites_judge(struct model *model, struct source *source)
+/* `quiet` is what all are judged that are not worth more. */
+static void site_judge(struct model *model, size_t index, const struct ages *ages,
+		       const struct judgment *quiet)
+{
+	const struct site_track *track = &model->tracks.data[index];
+	struct site_stats *stats = &model->stats.data[index];
+
+	if (!track->counted) {
+		verdict_none(&stats->judgment);
+	} else if (is_worth_judging(track, stats, model->picture.floor_bytes_per_s)) {
+		site_weigh(model, track, ages, stats);
+	} else {
+		stats->judgment = *quiet;
+		stats->judgment.rate_bytes_per_s = stats->rate_bytes_per_s;
+	}
+}
+
+static void sums_add(struct site_sums *sums, const struct site_stats *stats)
+{
+	const struct judgment *judgment = &stats->judgment;
+
+	if (!(judgment->rate_bytes_per_s > 0) || stats->info->side == SIDE_MAPS)
+		return;
+	if (stats->info->side != SIDE_KERNEL)
+		sums->rates[judgment->verdict] += judgment->rate_bytes_per_s;
+	if (judgment->verdict == VERDICT_FILLING)
+		sums->more_bytes +=
+			fmax((double)judgment->level_bytes - totals_live_bytes(&stats->totals), 0);
+	if (judgment->verdict == VERDICT_WARMING_UP)
+		sums->due_s = fmax(sums->due_s, judgment->due_s);
+	if (judgment->verdict == VERDICT_LEAKING &&
+	    (!sums->leak || judgment->rate_bytes_per_s > sums->leak->rate_bytes_per_s))
+		sums->leak = judgment;
+}
+
+static void sites_judge(struct model *model, struct source *source, struct site_sums *ret)
 {
 	double least = cohort_score(model);
+	struct judgment quiet;
 	size_t asked = 0;
 
+	*ret = (struct site_sums){.known = model->picture.sides[SIDE_USER].known};
+	verdict_quiet((model->picture.time_ns - model->start_ns) / 1e9, NAN, &quiet);
 	for (size_t i = 0; i < model->stats.count; i++) {
 		struct site_stats *stats = &model->stats.data[i];
 		struct cohorts cohorts;
 		struct ages ages;
 		bool known = false;
 
-		if (is_counted(stats) && asked < COHORT_SITES && score_of(stats) >= least &&
-		    stats->totals.allocated_blocks) {
+		if (asked < COHORT_SITES && score_of(stats) >= least &&
+		    stats->totals.allocated_blocks && model->tracks.data[i].counted) {
 			asked++;
 			known = source && !source_cohorts(source, i, &cohorts);
 		}
@@ -395,62 +383,40 @@ static void sites_judge(struct model *model, struct source *source)
 			stats->kept_ratio = ages.kept_ratio;
 			stats->median_life_s = ages.median_life_s;
 		}
-		site_judge(model, i, known ? &ages : NULL);
+		site_judge(model, i, known ? &ages : NULL, &quiet);
+		sums_add(ret, stats);
 	}
 }
 
-static void top_find(struct model *model)
+/* Mapped is not resident: what of it is, is pages or blocks of the user side. */
+static bool is_top(const struct site_stats *stats, const struct site_stats *top)
+{
+	return stats->delta_bytes > (top ? top->delta_bytes : 0) && is_counted(stats) &&
+	       stats->info->side != SIDE_MAPS;
+}
+
+static void top_take(struct model *model, const struct site_stats *top)
 {
 	struct picture *picture = &model->picture;
-	const struct site_stats *top = NULL;
 	int64_t grown = 0, rss = picture->growth.rss_bytes;
 
-	/* Mapped is not resident: what of it is, is pages or blocks of the user side. */
 	if (picture->sides[SIDE_USER].delta_bytes > 0)
 		grown += picture->sides[SIDE_USER].delta_bytes;
 	grown = grown > rss ? grown : rss;
 	if (picture->sides[SIDE_KERNEL].delta_bytes > 0)
 		grown += picture->sides[SIDE_KERNEL].delta_bytes;
-	for (size_t i = 0; i < model->stats.count; i++) {
-		const struct site_stats *stats = &model->stats.data[i];
-
-		if (is_counted(stats) && stats->info->side != SIDE_MAPS && stats->delta_bytes > 0 &&
-		    (!top || stats->delta_bytes > top->delta_bytes))
-			top = stats;
-	}
 	picture->top_site = top ? top->info->id : 0;
 	picture->top_share = top && grown > 0 ? fmin((double)top->delta_bytes / grown, 1) : NAN;
 }
 
-static void whole_judge(struct model *model)
+static void whole_judge(struct model *model, const struct site_sums *sums)
 {
 	struct picture *picture = &model->picture;
-	struct site_sums sums = {.known = picture->sides[SIDE_USER].known};
-	struct whole_facts facts = {.sites = &sums,
+	struct whole_facts facts = {.sites = sums,
 				    .explained_percent = picture->accounting.explained_percent,
 				    .grown_bytes = picture->growth.rss_bytes,
 				    .floor_bytes_per_s = picture->floor_bytes_per_s};
 
-	for (size_t i = 0; i < model->stats.count; i++) {
-		const struct judgment *judgment = &model->stats.data[i].judgment;
-
-		if (!(judgment->rate_bytes_per_s > 0))
-			continue;
-		if (model->stats.data[i].info->side == SIDE_MAPS)
-			continue;
-		if (model->stats.data[i].info->side != SIDE_KERNEL)
-			sums.rates[judgment->verdict] += judgment->rate_bytes_per_s;
-		if (judgment->verdict == VERDICT_FILLING)
-			sums.more_bytes +=
-				fmax((double)judgment->level_bytes -
-					     totals_live_bytes(&model->stats.data[i].totals),
-				     0);
-		if (judgment->verdict == VERDICT_WARMING_UP)
-			sums.due_s = fmax(sums.due_s, judgment->due_s);
-		if (judgment->verdict == VERDICT_LEAKING &&
-		    (!sums.leak || judgment->rate_bytes_per_s > sums.leak->rate_bytes_per_s))
-			sums.leak = judgment;
-	}
 	series_take(&facts.rss, &model->rss, &model->timeline, model->start_ns, picture->time_ns,
 		    picture->time_unix_ns, picture->memory.rss_bytes);
 	verdict_whole(&facts, &picture->judgment);
@@ -480,23 +446,6 @@ static void forecast_update(struct model *model)
 		forecast_make(minute, minutes, recent, recents, picture->floor_bytes_per_s);
 }
 
-/* The share of the user side's allocations whose stack ends before its outermost frame. */
-static double truncated_percent(const struct snapshot *snapshot)
-{
-	uint64_t all = 0, truncated = 0;
-
-	for (size_t i = 0; i < snapshot->site_count; i++) {
-		const struct site_sample *site = &snapshot->sites[i];
-
-		if (site->info->side != SIDE_USER)
-			continue;
-		all += site->totals.allocated_blocks;
-		if (site->info->flags & SITE_TRUNCATED)
-			truncated += site->totals.allocated_blocks;
-	}
-	return all ? 100.0 * (double)truncated / (double)all : NAN;
-}
-
 static void picture_take(struct model *model, const struct snapshot *snapshot)
 {
 	struct picture *picture = &model->picture;
@@ -519,7 +468,6 @@ static void picture_take(struct model *model, const struct snapshot *snapshot)
 	memcpy(picture->losses, snapshot->losses, sizeof(picture->losses));
 	picture->losses_total = losses_total(snapshot->losses);
 	picture->unwind = snapshot->unwind;
-	picture->truncated_percent = truncated_percent(snapshot);
 	picture->floor_bytes_per_s = verdict_floor(snapshot->memory.rss_bytes);
 	picture->names_percent = model->names_percent;
 	picture->modules = snapshot->modules;
@@ -541,22 +489,44 @@ static void history_take(struct model *model, const struct snapshot *snapshot)
 	picture->history_count = model->history.count;
 }
 
-static void sites_take(struct model *model, const struct snapshot *snapshot,
-		       const struct step *step, uint64_t before_ns)
+/* Counts the sites; gives the one that grew most since the mark, NULL if none did. */
+static const struct site_stats *sites_take(struct model *model, const struct snapshot *snapshot,
+					   const struct step *step, uint64_t before_ns)
 {
-	struct weights weights;
+	struct picture *picture = &model->picture;
+	const struct site_stats *top = NULL;
+	uint64_t all = 0, truncated = 0;
+	struct slopes slopes;
 
-	weights_take(&weights, &model->timeline, snapshot->time_ns);
+	slopes_take(&slopes, &model->timeline, snapshot->time_ns);
 	vec_reserve(&model->tracks, snapshot->site_count);
 	vec_reserve(&model->stats, snapshot->site_count);
+	vec_reserve(&model->scores, snapshot->site_count);
+	sides_begin(picture->sides, snapshot);
 	for (size_t i = 0; i < snapshot->site_count; i++) {
+		const struct site_info *info = snapshot->sites[i].info;
+		const struct site_stats *stats;
+
 		if (i == model->tracks.count)
 			site_begin(model, &snapshot->sites[i], before_ns);
-		site_count(model, i, &snapshot->sites[i], &weights, step);
+		site_count(model, i, &snapshot->sites[i], &slopes, step);
+		stats = &model->stats.data[i];
+		model->scores.data[i] = score_of(stats);
+		if (model->tracks.data[i].counted)
+			side_add(&picture->sides[info->side % SIDE_COUNT], stats);
+		if (is_top(stats, top))
+			top = stats;
+		if (info->side == SIDE_USER)
+			all += stats->totals.allocated_blocks;
+		if (info->side == SIDE_USER && info->flags & SITE_TRUNCATED)
+			truncated += stats->totals.allocated_blocks;
 	}
-	model->picture.site_count = model->stats.count;
-	model->picture.sites = model->stats.data;
-	sides_count(model, snapshot, step);
+	/* The share of the user side's allocations whose stack ends before its outermost frame. */
+	picture->truncated_percent = all ? 100.0 * (double)truncated / (double)all : NAN;
+	picture->site_count = model->stats.count;
+	picture->sites = model->stats.data;
+	sides_end(model, step);
+	return top;
 }
 
 /* Of a process that has gone nothing can be read: what it was last is what there is to tell. */
@@ -579,6 +549,8 @@ void model_update(struct model *model, struct source *source, const struct snaps
 	bool again = begins && model->started;
 	bool other_book =
 		!begins && snapshot->level == LEVEL_PAGES && picture->level != LEVEL_PAGES;
+	const struct site_stats *top;
+	struct site_sums sums;
 	struct step step;
 
 	keep_last(picture, snapshot);
@@ -592,8 +564,8 @@ void model_update(struct model *model, struct source *source, const struct snaps
 	timeline_advance(&model->timeline, snapshot->time_ns);
 	track_push(&model->rss, &model->timeline, snapshot->memory.rss_bytes);
 	track_push(&model->headroom, &model->timeline, snapshot->charge.headroom_bytes);
-	sites_take(model, snapshot, &step, begins ? snapshot->time_ns : before_ns);
-	sites_judge(model, source);
+	top = sites_take(model, snapshot, &step, begins ? snapshot->time_ns : before_ns);
+	sites_judge(model, source, &sums);
 	holdings_update(&model->holdings, &model->timeline, snapshot, picture);
 	history_take(model, snapshot);
 
@@ -603,8 +575,8 @@ void model_update(struct model *model, struct source *source, const struct snaps
 		model_mark(model, other_book ? level_name(snapshot->level) : "attach");
 	accounting_growth(&model->baseline, snapshot, picture->sides, &picture->accounting,
 			  &picture->growth);
-	top_find(model);
-	whole_judge(model);
+	top_take(model, top);
+	whole_judge(model, &sums);
 	forecast_update(model);
 }
 

@@ -61,8 +61,6 @@ EXTRA_DIST += tests/targets/alloc.c tests/targets/alloc_rows.h tests/targets/all
 # The budget.
 dist_check_SCRIPTS += tests/bpf/test_governor.py tests/bpf/test_max_blocks.py
 TESTS += tests/bpf/test_governor.py tests/bpf/test_max_blocks.py
-dist_check_SCRIPTS += tests/bpf/test_governor.py
-TESTS += tests/bpf/test_governor.py
 # The pages level.
 check_PROGRAMS += tests/targets/pages_holder
 tests_targets_pages_holder_SOURCES = tests/targets/pages_holder.c
