@@ -489,23 +489,27 @@ __noinline int call_exit(u64 sp, u64 result, u64 place, u32 called)
  * returns. What has the address in the table is then a newer block, and gone as well. Nothing is
  * dropped here: a handler that frees may run on a stack of its own.
  */
-static __always_inline int book_reallocs(struct abi_thread *thread, u64 sp, u64 address)
+static __always_inline int book_reallocs(struct abi_thread *thread, u64 sp, u64 address,
+					 u32 function)
 {
+	u64 other = function ? address | ABI_FUNCTION_BLOCK : address;
 	u32 depth = thread->depth, found = ABI_MAX_INFLIGHT;
 	struct abi_inflight *call;
 	u64 newer;
 
 	for (u32 i = 0; i < ABI_MAX_INFLIGHT; i++) {
+		u64 taken = thread->inflight[i].address;
+
 		if (i >= depth)
 			break;
-		if (thread->inflight[i].address == address &&
+		if ((taken == address || taken == other) &&
 		    takes_old_block(call_kind(&thread->inflight[i])))
 			found = i;
 	}
 	if (found >= ABI_MAX_INFLIGHT)
 		return 0;
 	call = &thread->inflight[found & (ABI_MAX_INFLIGHT - 1)];
-	newer = live_remove(address);
+	newer = live_remove(call->address);
 	if (newer)
 		book_free(newer);
 	if (call->old_value)
@@ -555,7 +559,7 @@ __noinline int call_free(u64 sp, u64 address, u32 function)
 	/* No book is open yet, or it is closed: its last totals are of one moment. */
 	if (!address || !read_once(control->tracking))
 		return 0;
-	if (thread && thread->depth && book_reallocs(thread, sp, address))
+	if (thread && thread->depth && book_reallocs(thread, sp, address, function))
 		return 0;
 	book_freed(thread, sp, address, function);
 	return 0;

@@ -4,7 +4,7 @@ stack that asked for it; and nothing of it stays when it is given back."""
 
 import subprocess
 
-from batch import Batch
+from batch import Batch, is_named
 from books import Target
 from tap import check, check_equal, run
 from target import built

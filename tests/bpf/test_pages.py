@@ -5,7 +5,7 @@ way it came and went; and the rows add up to RSS."""
 import os
 import subprocess
 
-from batch import Batch
+from batch import Batch, is_named
 from tap import Failure, check, check_equal, run
 from target import Perception, built
 
@@ -231,7 +231,8 @@ def virtual_size(pid):
 
 def mapped(target, memtop, wanted):
     """These pages are mapped by these functions, exactly; all rows are all that is mapped."""
-    tick = memtop.tick_after()
+    memtop.tick_after()
+    tick = memtop.tick_where(is_named, "names", 60)
     check_equal(tick["maps"]["live_bytes"], total(tick), "the side's total")
     check_equal({name: row(tick, name) for name in wanted}, wanted, f"{rows(tick)}")
     check_equal(total(tick) // PAGE, virtual_size(target.pid), f"all that is mapped {rows(tick)}")

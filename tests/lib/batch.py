@@ -106,3 +106,9 @@ def function_of(site):
         if not frame["wrapper"]:
             return frame["symbol"]
     return None
+
+
+def is_named(tick):
+    """Do the target's own functions have their names yet?"""
+    return all(frame["symbol"] for site in tick["sites"] for frame in site["frames"]
+               if "/tests/targets/" in (frame["module"] or ""))

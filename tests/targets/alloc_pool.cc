@@ -121,14 +121,20 @@ extern "C" SITE void *arena_get_switching(size_t size)
 	return given;
 }
 
-extern "C" SITE void *arena_resize(void *block, size_t size)
-{
-	return size > 1000000 ? nullptr : block;
-}
-
 extern "C" SITE void arena_put(int unused, void *block)
 {
 	__asm__ volatile("" ::"r"(unused), "r"(block) : "memory");
+}
+
+/* Where it is, or by the other two. */
+extern "C" SITE void *arena_resize(void *block, size_t size)
+{
+	if (size > 1000000)
+		return nullptr;
+	if (size < 600)
+		return block;
+	arena_put(0, block);
+	return arena_get(1, size);
 }
 
 /* What is not booked must be in the ledger's sites all the same, to be compared as nothing. */
@@ -223,10 +229,11 @@ static void arenas()
 	books_stop("held");
 	for (unsigned i = 0; i < 10; i++) {
 		struct ledger_block taken = ledger_take(blocks[i]);
+		size_t size = i % 2 ? 500 : 700;
 		void *address;
 
-		pool_call(WORD(blocks[i]), 500, 0, 0, CODE(arena_resize), &address);
-		ledger_allocated(blocks[i], 500, LEDGER_REALLOC, address, __func__);
+		blocks[i] = pool_call(WORD(blocks[i]), size, 0, 0, CODE(arena_resize), &address);
+		ledger_allocated(blocks[i], size, LEDGER_REALLOC, address, __func__);
 		ledger_freed(&taken);
 		if (pool_call(WORD(blocks[i]), 2000000, 0, 0, CODE(arena_resize), &address))
 			books_die("more than there is was to be had");
