@@ -207,12 +207,29 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 	ret->sites = live->sites.samples.data;
 }
 
+/* Nobody asks any more: what the kernel keeps for it goes; its sites and modules stay. */
+static void give_up(struct live *live)
+{
+	live_stop_watch(live);
+	heap_level_leave(&live->heap);
+	maps_side_close(live->maps);
+	pages_level_close(live->pages);
+	kernel_side_close(live->kernel);
+	unwinder_close(live->options.unwinder);
+	live->maps = NULL;
+	live->pages = NULL;
+	live->kernel = NULL;
+	live->heap.unwinder = live->options.unwinder = NULL;
+}
+
 static int live_read(struct source *source, uint64_t now_ns, struct snapshot *ret)
 {
 	struct live *live = (struct live *)source;
 
-	if (live->ended)
+	if (live->ended) {
+		give_up(live);
 		return -ESRCH;
+	}
 	pthread_mutex_lock(&live->lock);
 	if (live->restart)
 		now_ns = live_restart(live, now_ns);
@@ -372,6 +389,7 @@ int live_open(const struct live_options *options, struct source **ret, char *err
 	live->from_start = options->launched > 0;
 	pthread_mutex_init(&live->lock, NULL);
 	sites_init(&live->sites);
+	live->sites.last_id = options->last_id;
 	heap_level_init(&live->heap, options->pid, options->budget_percent, options->unwinder);
 	live->heap.options = options->allocators;
 	/* A command may begin as another program. */

@@ -183,4 +183,6 @@ void live_stop_watch(struct live *live)
 		pthread_join(live->watch, NULL);
 	if (live->stop_fd >= 0)
 		close(live->stop_fd);
+	live->watching = false;
+	live->stop_fd = -1;
 }

@@ -145,6 +145,7 @@ struct snapshot {
 	uint64_t attached_ns; /* when this source began to watch */
 	unsigned generation;
 	bool final;	 /* last of its generation */
+	bool followed;	 /* with `final`, of a target that ended: another one may come */
 	bool from_start; /* the heap is watched since before the program's first instruction */
 	struct target_state target;
 	enum level level;
