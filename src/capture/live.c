@@ -200,6 +200,9 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 	ret->side_known[SIDE_USER] = live_user_ledger(live) != NULL;
 	if (live_user_ledger(live) && live->options.unwinder)
 		live->options.unwinder->ops->status(live->options.unwinder, &ret->unwind);
+	if (live->heap.heap)
+		ret->allocator_count =
+			heap_level_allocators(&live->heap, ret->allocators, SNAPSHOT_ALLOCATORS);
 	ret->side_known[SIDE_MAPS] = live->maps != NULL;
 	ret->side_known[SIDE_KERNEL] = live->kernel != NULL;
 	ret->modules = live->modules;
@@ -312,6 +315,7 @@ static void live_close(struct source *source)
 	struct live *live = (struct live *)source;
 
 	live_stop_watch(live);
+	late_search_deinit(&live->late);
 	heap_level_deinit(&live->heap);
 	maps_side_close(live->maps);
 	pages_level_close(live->pages);
@@ -390,6 +394,7 @@ int live_open(const struct live_options *options, struct source **ret, char *err
 	pthread_mutex_init(&live->lock, NULL);
 	sites_init(&live->sites);
 	live->sites.last_id = options->last_id;
+	late_search_init(&live->late, options->pid);
 	heap_level_init(&live->heap, options->pid, options->budget_percent, options->unwinder);
 	live->heap.options = options->allocators;
 	/* A command may begin as another program. */

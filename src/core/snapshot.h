@@ -139,6 +139,16 @@ struct cohorts {
 	struct cohort_row rows[ABI_COHORT_ROWS];
 };
 
+/* A file whose functions are probed at level heap. */
+struct watched_allocator {
+	char module[128]; /* its path, or the end of that */
+	uint64_t device, inode;
+	uint64_t since_ns;
+	unsigned functions;
+};
+
+#define SNAPSHOT_ALLOCATORS 8 /* at most; there are hardly more than two */
+
 struct snapshot {
 	uint64_t time_ns;
 	uint64_t time_unix_ns;
@@ -157,6 +167,8 @@ struct snapshot {
 	uint64_t before_attach_frees[SIDE_COUNT];
 	bool side_known[SIDE_COUNT];   /* the side is watched at this level */
 	struct unwinder_status unwind; /* all 0 where stacks are not walked */
+	size_t allocator_count;
+	struct watched_allocator allocators[SNAPSHOT_ALLOCATORS];
 	const struct modules *modules;
 	size_t site_count; /* append-only within a generation: index i stays the same site */
 	const struct site_sample *sites;
