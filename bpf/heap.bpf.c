@@ -646,6 +646,18 @@ static __always_inline int enter_shaped(struct pt_regs *context, u64 cookie)
 			  return_link(context) << 8 | (cookie & 0xff));
 }
 
+/*
+ * Of functions whose probes come while the books are open: a block that was given out before all of
+ * them stand could leave through one that does not.
+ */
+static __always_inline int is_opening(u64 cookie)
+{
+	u64 group = cookie >> ABI_COOKIE_GROUP_SHIFT & ABI_COOKIE_GROUPS;
+	struct abi_control *control = group ? control_get() : 0;
+
+	return control && read_once(control->opening) == group;
+}
+
 /* Takes the arguments apart as the function that was entered takes them. */
 static __always_inline int enter(struct pt_regs *context, u64 cookie)
 {
@@ -655,6 +667,8 @@ static __always_inline int enter(struct pt_regs *context, u64 cookie)
 	u64 size = a0, address = 0;
 	u32 kind = cookie & 0xff;
 
+	if (is_opening(cookie))
+		return 0;
 	if (cookie & ABI_COOKIE_SHAPED)
 		return enter_shaped(context, cookie);
 	switch (kind & ABI_COOKIE_KIND) {

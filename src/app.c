@@ -210,6 +210,32 @@ static void read_failed(struct app *app, int err)
 	}
 }
 
+static const char *wanted_name(const struct app *app)
+{
+	return app->options->name ? app->options->name : app->options->match;
+}
+
+/* The target ended, and the next one of its name is waited for. */
+static void start_waiting(struct app *app)
+{
+	app->status.live = false;
+	app->status.waiting_for = wanted_name(app);
+	if (!app->term)
+		log_error("waiting for %s to start again", app->status.waiting_for);
+}
+
+static void begin_generation(struct app *app)
+{
+	if (!app->status.waiting_for)
+		return;
+	app->status.waiting_for = NULL;
+	app->status.live = true;
+	if (app->term)
+		screen_message(app->screen, "Started again: generation %u; [ looks back",
+			       app->generation);
+	follow_forget(app->config->follow, view_oldest_generation(app->view));
+}
+
 static void tick(struct app *app)
 {
 	struct snapshot snapshot;
@@ -218,6 +244,10 @@ static void tick(struct app *app)
 	if (app->ended)
 		return;
 	err = source_read(app->config->source, now_ns(), &snapshot);
+	if (err == -EAGAIN) {
+		draw(app);
+		return;
+	}
 	if (err) {
 		read_failed(app, err);
 		return;
@@ -229,13 +259,16 @@ static void tick(struct app *app)
 	app->generation = snapshot.generation;
 	model_update(app->model, app->config->source, &snapshot);
 	view_sync(app->view, model_picture(app->model));
+	begin_generation(app);
 	if (app->config->command)
 		command_watch(app->config->command, model_picture(app->model));
 	if (app->term)
 		update_names(app);
 	if (app->options->batch)
 		batch_write(app);
-	if (snapshot.final && snapshot.target.status != TARGET_RUNNING) {
+	if (snapshot.followed) {
+		start_waiting(app);
+	} else if (snapshot.final && snapshot.target.status != TARGET_RUNNING) {
 		app->ended = true;
 		app->wait_fd = -1;
 		app->status.live = false;

@@ -9,6 +9,7 @@
 #include "command.h"
 #include "core/resolver.h"
 #include "core/source.h"
+#include "follow.h"
 #include "options.h"
 
 #include <signal.h>
@@ -22,6 +23,7 @@ struct app_config {
 	FILE *out;		 /* batch output */
 	pid_t launched;		 /* our child, waited for; 0 if none */
 	struct command *command; /* of it; NULL if none */
+	struct follow *follow;	 /* what `source` is, if the target is followed; else NULL */
 };
 
 /* Returns memtop's exit code; `launched`'s status where there is one. */

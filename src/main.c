@@ -14,6 +14,7 @@
 #include "check.h"
 #include "command.h"
 #include "exits.h"
+#include "follow.h"
 #include "options.h"
 #include "output.h"
 #include "signals.h"
@@ -181,11 +182,14 @@ static void check(const struct options *options)
 		site_report(stdout, options->pid ? options->pid : getpid(), &allocators);
 }
 
-static int watch(const struct options *options, pid_t pid, pid_t launched, struct command *command)
+static int open_process(const struct options *options, pid_t pid, pid_t launched, uint32_t last_id,
+			const enum level *level, struct follow_process *ret, char *error,
+			size_t size)
 {
 	const struct live_options live = {
 		.pid = pid,
-		.level = options->level,
+		.level = level ? *level : options->level,
+		.last_id = last_id,
 		.budget_percent = options->budget_percent,
 		.kernel = options->sides & 1u << SIDE_KERNEL,
 		.limit_bytes = options->limit_bytes,
@@ -194,7 +198,59 @@ static int watch(const struct options *options, pid_t pid, pid_t launched, struc
 		.allocators = allocators_of(options),
 		.unwinder = table_unwinder_new(pid, options->unwind_bytes),
 	};
+	int err = live_open(&live, &ret->source, error, size);
+
+	if (err)
+		return err;
+	err = symbol_resolver_new(pid, options->debug_dir, &ret->resolver);
+	if (!err && launched)
+		err = launch_go(launched);
+	if (err) {
+		snprintf(error, size, "process %d: %s", (int)pid, strerror(-err));
+		source_close(ret->source);
+		resolver_close(ret->resolver);
+		memset(ret, 0, sizeof(*ret));
+	}
+	return err;
+}
+
+static int find_next(void *context, pid_t *pids, size_t capacity)
+{
+	char error[ERROR_SIZE];
+
+	(void)capacity;
+	return find(context, pids, error, sizeof(error));
+}
+
+static int open_next(void *context, pid_t pid, uint32_t last_id, const enum level *level,
+		     struct follow_process *ret, char *error, size_t size)
+{
+	return open_process(context, pid, 0, last_id, level, ret, error, size);
+}
+
+/* What was asked for by a name is followed, as long as there will be processes of that name. */
+static int follow(const struct options *options, const struct follow_process *first,
+		  struct app_config *config)
+{
+	static const struct follow_ops ops = {.find = find_next, .open = open_next};
+	int err;
+
+	config->source = first->source;
+	config->resolver = first->resolver;
+	if (!options->name && !options->match)
+		return 0;
+	err = follow_new(&ops, (void *)options, first, &config->follow);
+	if (err)
+		return err;
+	config->source = follow_source(config->follow);
+	config->resolver = follow_resolver(config->follow);
+	return 0;
+}
+
+static int watch(const struct options *options, pid_t pid, pid_t launched, struct command *command)
+{
 	struct app_config config = {.options = options, .launched = launched, .command = command};
+	struct follow_process first = {0};
 	char error[ERROR_SIZE] = "";
 	sigset_t old;
 	int err, code;
@@ -202,29 +258,24 @@ static int watch(const struct options *options, pid_t pid, pid_t launched, struc
 	go_first();
 	config.signal_fd = signals_open(launched > 0, &old);
 	config.out = output_open(STDOUT_FILENO);
-	err = !config.out	   ? -ENOMEM :
-	      config.signal_fd < 0 ? config.signal_fd :
-				     live_open(&live, &config.source, error, sizeof(error));
+	err = !config.out ?
+		      -ENOMEM :
+	      config.signal_fd < 0 ?
+		      config.signal_fd :
+		      open_process(options, pid, launched, 0, NULL, &first, error, sizeof(error));
+	if (!err)
+		err = follow(options, &first, &config);
 	if (err) {
 		log_error("%s", error[0] ? error : strerror(-err));
 		abandon(launched);
 		return launched ? EXITS_LAUNCH_FAILED : code_of(err);
-	}
-	err = symbol_resolver_new(pid, options->debug_dir, &config.resolver);
-	if (!err && launched)
-		err = launch_go(launched);
-	if (err) {
-		log_error("process %d: %s", (int)pid, strerror(-err));
-		source_close(config.source);
-		resolver_close(config.resolver);
-		abandon(launched);
-		return launched ? EXITS_LAUNCH_FAILED : EXITS_INTERNAL;
 	}
 	code = app_run(&config);
 	if (config.out)
 		fclose(config.out);
 	source_close(config.source);
 	resolver_close(config.resolver);
+	follow_free(config.follow);
 	return code;
 }
 

@@ -425,11 +425,12 @@ const struct option_row option_rows[] = {
 	{"pid", 'p', "PID", GROUP_TARGET, take_pid, "the process PID", "@pid", false},
 	{"name", 'n', "NAME", GROUP_TARGET, take_name,
 	 "the process whose program is called NAME;\n"
-	 "waits for it if there is none yet",
+	 "waits for it if there is none yet, and for the\n"
+	 "next one when it ends",
 	 "@name", false},
 	{"match", 0, "REGEX", GROUP_TARGET, take_match,
 	 "the process whose command line matches REGEX;\n"
-	 "waits for it if there is none yet",
+	 "waits for it as --name does",
 	 NULL, false},
 	{"tui", 0, NULL, GROUP_TARGET, take_tui,
 	 "show the screen for a started CMD as well;\n"

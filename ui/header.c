@@ -41,7 +41,7 @@ static void target_text(const struct draw *draw, struct piece *ret, struct piece
 		snprintf(alias->text, sizeof(alias->text), "(%s)", target->comm);
 }
 
-static void state_text(const struct draw *draw, struct piece *ret)
+static void ending_text(const struct draw *draw, struct piece *ret)
 {
 	const struct target_state *target = &draw->picture->target;
 
@@ -72,6 +72,19 @@ static void state_text(const struct draw *draw, struct piece *ret)
 		snprintf(ret->text, sizeof(ret->text), "○ killed by signal %d", target->signal);
 		return;
 	}
+}
+
+/* How it ended, and what comes then. */
+static void state_text(const struct draw *draw, struct piece *ret)
+{
+	const char *next = draw->status->waiting_for;
+	size_t length;
+
+	ending_text(draw, ret);
+	length = strlen(ret->text);
+	if (next && draw->picture->target.status != TARGET_RUNNING)
+		snprintf(ret->text + length, sizeof(ret->text) - length, ", waiting for %.24s",
+			 next);
 }
 
 /*

@@ -37,7 +37,7 @@ const struct key_binding key_bindings[] = {
 	 "freeze the display, resume (capture goes on)",
 	 "Space:freeze",
 	 3},
-	{ACTION_LOOK_BACK, {'['}, "[ ]", "back to what ran before an exec, forward", NULL, 0},
+	{ACTION_LOOK_BACK, {'['}, "[ ]", "back to what ran before, forward", NULL, 0},
 	{ACTION_LOOK_FORWARD, {']'}, NULL, NULL, NULL, 0},
 	{ACTION_MARK, {'m'}, "m", "set a mark: growth counts from now", "m:mark", 5},
 	{ACTION_SORT, {'s', F(6)}, "s F6", "sort menu", "s:sort", 4},

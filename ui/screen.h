@@ -24,7 +24,8 @@ enum screen_request {
 /* What the header shows of memtop itself; set by the application before drawing. */
 struct screen_status {
 	double delay_s;
-	bool live; /* the target is being watched; false: it ended */
+	bool live;		 /* the target is being watched; false: it ended */
+	const char *waiting_for; /* it ended, and the next of this name is waited for; or NULL */
 	bool own_modules_known;
 	const char *own_glob; /* modules that are the user's own; NULL = not distribution's */
 };

@@ -84,6 +84,10 @@ enum abi_kind {
 #define ABI_COOKIE_COUNT_SHIFT	  16
 #define ABI_COOKIE_ADDRESS_SHIFT  20
 #define ABI_COOKIE_NO_ARGUMENT	  0xfull
+/* Placed while the books are open: of the group abi_control.opening nothing is booked yet; 0: none.
+ */
+#define ABI_COOKIE_GROUP_SHIFT	  24
+#define ABI_COOKIE_GROUPS	  0xfull
 #define ABI_COOKIE_CONSTANT_SHIFT 28
 
 /* Why an event could not be accounted for; each is a row of core/losses.c. */
@@ -250,7 +254,7 @@ struct abi_control {
 	__mt_u32 cohort_now;
 	__mt_u32 tracking; /* 0: only frees are booked (attach and detach) */
 	__mt_u32 tgid;	   /* the target */
-	__mt_u32 reserved;
+	__mt_u32 opening;  /* the group of probes that is being placed; 0 = none */
 	__mt_u8 cohort_row[ABI_COHORTS];
 	__mt_u64 module_changes; /* of abi_counters.module_changes, those that the tables know */
 };

@@ -204,7 +204,7 @@ struct probe_point *point_add(struct search *search, struct object *object, uint
 	};
 	_cleanup_free_ uint8_t *bytes = xmalloc(MAX_FUNCTION_BYTES);
 	struct elf_code *code = object_code(object);
-	size_t size = MAX_FUNCTION_BYTES;
+	size_t size = MAX_FUNCTION_BYTES, length;
 	struct probe_site site;
 	uint64_t start, end;
 
@@ -220,6 +220,10 @@ struct probe_point *point_add(struct search *search, struct object *object, uint
 		return NULL;
 	point.probe_offset = point.entry_offset + site.offset;
 	point.single_step = site.single_step;
+	length = strlen(object->mapping->path);
+	snprintf(point.module, sizeof(point.module), "%s",
+		 object->mapping->path +
+			 (length < sizeof(point.module) ? 0 : length + 1 - sizeof(point.module)));
 	point.path = procmaps_file_path(search->pid, object->mapping);
 	*vec_push(search->points) = point;
 	return &search->points->data[search->points->count - 1];

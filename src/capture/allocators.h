@@ -40,12 +40,14 @@ struct probe_point {
 	enum probe_return returns;
 	struct probe_exit *exits; /* their places are offsets in the file; owned */
 	size_t exit_count;
+	char module[128];      /* path of the file as the target has it, its end */
 	char *path;	       /* memtop and the kernel can open the file by it; owned */
 	uint64_t entry_offset; /* of the function's first instruction, in the file */
 	uint64_t probe_offset; /* of the instruction that the probe stands on */
 	bool single_step;      /* the kernel does not emulate that one */
 	uint64_t address;      /* of the entry in the target, where the file is mapped first */
 	uint64_t device, inode;
+	uint64_t since_ns; /* when its probes stood; for whoever places them */
 };
 
 /* In the order of the table, the user's behind. Names of one function are one point. */

@@ -27,6 +27,7 @@ struct heap {
 	size_t link_count;
 	uint64_t expected_changes; /* of modules, that are known before they are told */
 	bool stop_at_exec, tells_exec;
+	unsigned groups;      /* of probes that were placed later */
 	uint64_t slots_taken; /* of the table of threads, when it was last looked through */
 };
 
@@ -42,11 +43,8 @@ static void choose_programs(struct heap *heap)
 	bool session = heap->kind == PROBE_SESSION;
 
 	bpf_program__set_autoload(s->progs.allocate_session, session);
-	bpf_program__set_autoload(s->progs.allocate_enter, !session || heap->counts[HEAP_ENTERS]);
-	bpf_program__set_autoload(s->progs.allocate_leave, heap->counts[HEAP_ENTERS]);
+	/* The others may be wanted later, by what the target maps then. */
 	bpf_program__set_autoload(s->progs.allocate_exit, !session);
-	bpf_program__set_autoload(s->progs.release_enter, heap->counts[HEAP_RELEASES]);
-	bpf_program__set_autoload(s->progs.bulk_release, heap->counts[HEAP_BULK]);
 	s->rodata->cfg_functions = heap->functions;
 	probe_prepare_program(s->progs.allocate_session, PROBE_SESSION);
 	probe_prepare_program(s->progs.allocate_enter, entry_kind(heap));
@@ -57,6 +55,13 @@ static void choose_programs(struct heap *heap)
 	probe_prepare_program(s->progs.bulk_release, entry_kind(heap));
 	probe_prepare_program(s->progs.count_enter, entry_kind(heap));
 	probe_prepare_program(s->progs.modules_change, entry_kind(heap));
+}
+
+static void copy_probe(struct probe *ret, const struct probe *probe, uint64_t group)
+{
+	*ret = *probe;
+	ret->path = xstrdup(probe->path);
+	ret->cookie |= group << ABI_COOKIE_GROUP_SHIFT;
 }
 
 static void copy_probes(struct heap *heap, const struct heap_probes *probes)
@@ -71,10 +76,8 @@ static void copy_probes(struct heap *heap, const struct heap_probes *probes)
 	for (unsigned role = 0; role < HEAP_ROLES; role++) {
 		heap->counts[role] = probes->counts[role];
 		heap->probes[role] = xcalloc(heap->counts[role], sizeof(*heap->probes[role]));
-		for (size_t i = 0; i < heap->counts[role]; i++) {
-			heap->probes[role][i] = probes->probes[role][i];
-			heap->probes[role][i].path = xstrdup(heap->probes[role][i].path);
-		}
+		for (size_t i = 0; i < heap->counts[role]; i++)
+			copy_probe(&heap->probes[role][i], &probes->probes[role][i], 0);
 		count += heap->counts[role];
 	}
 	/* A perf uprobe needs a link each, and entries and returns are apart. */
@@ -204,41 +207,106 @@ static void attach_exec(struct heap *heap)
 	heap->tells_exec = fd >= 0;
 }
 
+/* From which probe on, in each role. */
+struct range {
+	size_t first[HEAP_ROLES];
+};
+
 static int attach_role(struct heap *heap, const struct bpf_program *program, enum probe_kind kind,
-		       bool returns, enum heap_role role)
+		       bool returns, enum heap_role role, const struct range *from)
 {
-	return attach(heap, program, kind, returns, heap->probes[role], heap->counts[role]);
+	size_t first = from->first[role];
+
+	return attach(heap, program, kind, returns, heap->probes[role] + first,
+		      heap->counts[role] - first);
 }
 
-static int attach_all(struct heap *heap)
+static int attach_from(struct heap *heap, const struct range *from)
 {
 	struct heap_bpf *s = heap->skeleton;
 	enum probe_kind kind = entry_kind(heap);
 	int error;
 
-	attach_exec(heap);
-	/* Where it cannot be had, looking at the maps from time to time has to do. */
-	if (heap->loader.path)
-		attach(heap, s->progs.modules_change, kind, false, &heap->loader, 1);
-	error = attach_role(heap, s->progs.bulk_release, kind, false, HEAP_BULK);
+	error = attach_role(heap, s->progs.bulk_release, kind, false, HEAP_BULK, from);
 	if (!error)
-		error = attach_role(heap, s->progs.free_enter, kind, false, HEAP_FREES);
+		error = attach_role(heap, s->progs.free_enter, kind, false, HEAP_FREES, from);
 	if (!error)
-		error = attach_role(heap, s->progs.release_enter, kind, false, HEAP_RELEASES);
+		error = attach_role(heap, s->progs.release_enter, kind, false, HEAP_RELEASES, from);
 	/* Returns first: an entry seen is then never without its return. */
 	if (!error)
-		error = attach_role(heap, s->progs.allocate_leave, kind, false, HEAP_LEAVES);
+		error = attach_role(heap, s->progs.allocate_leave, kind, false, HEAP_LEAVES, from);
 	if (!error)
-		error = attach_role(heap, s->progs.allocate_enter, kind, false, HEAP_ENTERS);
+		error = attach_role(heap, s->progs.allocate_enter, kind, false, HEAP_ENTERS, from);
 	if (error)
 		return error;
 	if (heap->kind == PROBE_SESSION)
 		return attach_role(heap, s->progs.allocate_session, PROBE_SESSION, false,
-				   HEAP_ALLOCATES);
-	error = attach_role(heap, s->progs.allocate_exit, heap->kind, true, HEAP_ALLOCATES);
+				   HEAP_ALLOCATES, from);
+	error = attach_role(heap, s->progs.allocate_exit, heap->kind, true, HEAP_ALLOCATES, from);
 	if (!error)
 		error = attach_role(heap, s->progs.allocate_enter, heap->kind, false,
-				    HEAP_ALLOCATES);
+				    HEAP_ALLOCATES, from);
+	return error;
+}
+
+static int attach_all(struct heap *heap)
+{
+	static const struct range all;
+
+	attach_exec(heap);
+	/* Where it cannot be had, looking at the maps from time to time has to do. */
+	if (heap->loader.path)
+		attach(heap, heap->skeleton->progs.modules_change, entry_kind(heap), false,
+		       &heap->loader, 1);
+	return attach_from(heap, &all);
+}
+
+static void add_probes(struct heap *heap, const struct heap_probes *probes, struct range *ret)
+{
+	size_t count = heap->link_count;
+
+	for (unsigned role = 0; role < HEAP_ROLES; role++) {
+		size_t first = heap->counts[role], more = probes->counts[role];
+
+		ret->first[role] = first;
+		heap->counts[role] += more;
+		count += 2 * more;
+		heap->probes[role] = xreallocarray(heap->probes[role], heap->counts[role] + 1,
+						   sizeof(*heap->probes[role]));
+		for (size_t i = 0; i < more; i++)
+			copy_probe(&heap->probes[role][first + i], &probes->probes[role][i],
+				   heap->groups);
+	}
+	heap->links = xreallocarray(heap->links, count + 1, sizeof(*heap->links));
+}
+
+static void drop_probes(struct heap *heap, const struct range *from)
+{
+	for (unsigned role = 0; role < HEAP_ROLES; role++)
+		while (heap->counts[role] > from->first[role])
+			free((char *)heap->probes[role][--heap->counts[role]].path);
+}
+
+int heap_attach_more(struct heap *heap, const struct heap_probes *probes)
+{
+	uint32_t *opening = &heap->ledger.control->opening;
+	size_t before = heap->link_count, placed;
+	struct range from;
+	int error;
+
+	if (heap->groups == ABI_COOKIE_GROUPS)
+		return -ENOSPC;
+	heap->groups++;
+	add_probes(heap, probes, &from);
+	__atomic_store_n(opening, heap->groups, __ATOMIC_SEQ_CST);
+	error = attach_from(heap, &from);
+	if (error) {
+		placed = heap->link_count - before;
+		probes_detach(heap->links + before, &placed);
+		heap->link_count = before;
+		drop_probes(heap, &from);
+	}
+	__atomic_store_n(opening, 0, __ATOMIC_SEQ_CST);
 	return error;
 }
 
@@ -273,12 +341,13 @@ bool heap_tells_exec(const struct heap *heap)
 
 int heap_attach_counters(struct heap *heap)
 {
+	static const struct range all;
 	int error = 0;
 
 	for (unsigned role = 0; !error && role < HEAP_ROLES; role++)
 		if (role != HEAP_LEAVES)
 			error = attach_role(heap, heap->skeleton->progs.count_enter,
-					    entry_kind(heap), false, role);
+					    entry_kind(heap), false, role, &all);
 	if (error)
 		heap_detach(heap);
 	return error;
@@ -374,6 +443,25 @@ void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t
 	}
 }
 
+/* What the target has unmapped meanwhile no child of now has a copy of. */
+static int attach_again(int program, const struct heap *heap, enum heap_role role, int *links,
+			size_t *count)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < heap->counts[role] && (!error || error == -ENOENT); i++)
+		if (!i || strcmp(heap->probes[role][i].path, heap->probes[role][i - 1].path)) {
+			size_t n = 1;
+
+			while (i + n < heap->counts[role] &&
+			       !strcmp(heap->probes[role][i + n].path, heap->probes[role][i].path))
+				n++;
+			error = probes_attach(program, PROBE_MULTI, false, heap->pid,
+					      &heap->probes[role][i], n, links, count);
+		}
+	return error == -ENOENT ? 0 : error;
+}
+
 /*
  * A link more on the same places, taken away again: as it goes, the kernel looks in every process
  * that maps them whether anybody still wants the breakpoint there, and only the target is wanted.
@@ -394,8 +482,7 @@ int heap_release_children(struct heap *heap)
 		probes += heap->counts[role];
 	links = xcalloc(probes, sizeof(*links));
 	for (unsigned role = 0; !error && role < HEAP_ROLES; role++)
-		error = probes_attach(program, PROBE_MULTI, false, heap->pid, heap->probes[role],
-				      heap->counts[role], links, &count);
+		error = attach_again(program, heap, role, links, &count);
 	probes_detach(links, &count);
 	close(program);
 	return error;

@@ -47,6 +47,12 @@ int heap_attach(struct heap *heap);
 /* Places programs that only count; take them out with heap_detach(). */
 int heap_attach_counters(struct heap *heap);
 void heap_detach(struct heap *heap);
+/*
+ * Places more probes while the books are open: of functions that were mapped since. All of them
+ * stand before the first of their allocations is booked. 0, -ENOSPC after too many times, or
+ * -errno, and then none of them stands.
+ */
+int heap_attach_more(struct heap *heap, const struct heap_probes *probes);
 
 struct ledger *heap_ledger(struct heap *heap);
 

@@ -187,8 +187,8 @@ static bool filter_forbids_returns(pid_t pid, enum probe_kind kind)
 	return procfs_seccomp(pid) && calibrate_filtered(kind);
 }
 
-static int find_points(const struct heap_level *level, enum probe_kind kind,
-		       struct probe_points *ret, char *error, size_t size)
+static int find_points(struct heap_level *level, enum probe_kind kind, struct probe_points *ret,
+		       char *error, size_t size)
 {
 	struct allocators_options options = level->options;
 	pid_t pid = level->pid;
@@ -202,6 +202,7 @@ static int find_points(const struct heap_level *level, enum probe_kind kind,
 	}
 	filtered = !options.no_return_probes && filter_forbids_returns(pid, kind);
 	options.no_return_probes |= filtered;
+	level->no_returns = options.no_return_probes;
 	status = allocators_find(pid, &maps, &options, ret, error, size);
 	if (filtered && !status && !ret->note[0])
 		snprintf(ret->note, sizeof(ret->note),
@@ -292,6 +293,7 @@ static int open_heap(struct heap_level *level, const struct probe_points *points
 	if (status)
 		return status;
 	heap_level_probes(points, &probes);
+	probes.functions |= level->options.function_count > 0; /* some may be mapped later */
 	probes.stop_at_exec = level->launched;
 	find_loader(level->pid, &loader);
 	probes.loader = loader.path ? &loader : NULL;
@@ -435,8 +437,15 @@ static int try_enter(struct heap_level *level, const struct heap_level_target *t
 	if (status)
 		heap_level_leave(level);
 	snprintf(level->note, sizeof(level->note), "%s", status ? "" : points.note);
-	probe_points_deinit(&points);
-	return status;
+	if (status) {
+		probe_points_deinit(&points);
+		return status;
+	}
+	for (size_t i = 0; i < points.count; i++)
+		points.data[i].since_ns = monotonic_ns();
+	level->points = points;
+	level->book++;
+	return 0;
 }
 
 int heap_level_enter(struct heap_level *level, const struct heap_level_target *target, bool canary,
@@ -467,7 +476,82 @@ void heap_level_leave(struct heap_level *level)
 {
 	heap_close(level->heap);
 	level->heap = NULL;
+	probe_points_deinit(&level->points);
 	lost_calls_deinit(&level->lost);
+}
+
+static bool is_watched(const struct probe_points *points, const struct probe_point *wanted)
+{
+	const struct probe_point *point;
+
+	vec_for_each(point, points)
+		if (point->device == wanted->device && point->inode == wanted->inode &&
+		    point->entry_offset == wanted->entry_offset)
+			return true;
+	return false;
+}
+
+int heap_level_add(struct heap_level *level, struct probe_points *found, uint64_t now_ns)
+{
+	struct probe_points more = {0};
+	struct heap_probes probes;
+	int status;
+
+	for (size_t i = 0; i < found->count; i++) {
+		struct probe_point *point = &found->data[i];
+
+		if (is_watched(&level->points, point))
+			continue;
+		*vec_push(&more) = *point;
+		point->name = point->path = NULL; /* it is in `more` */
+		point->exits = NULL;
+	}
+	probe_points_deinit(found);
+	if (!more.count) {
+		vec_deinit(&more);
+		return 0;
+	}
+	heap_level_probes(&more, &probes);
+	status = heap_attach_more(level->heap, &probes);
+	heap_level_probes_deinit(&probes);
+	if (status) {
+		probe_points_deinit(&more);
+		return status;
+	}
+	status = (int)more.count;
+	for (size_t i = 0; i < more.count; i++) {
+		more.data[i].since_ns = now_ns;
+		*vec_push(&level->points) = more.data[i];
+	}
+	vec_deinit(&more);
+	return status;
+}
+
+size_t heap_level_allocators(const struct heap_level *level, struct watched_allocator *ret,
+			     size_t capacity)
+{
+	const struct probe_point *point;
+	size_t count = 0;
+
+	vec_for_each(point, &level->points) {
+		size_t i = 0;
+
+		while (i < count &&
+		       (ret[i].device != point->device || ret[i].inode != point->inode))
+			i++;
+		if (i == capacity)
+			continue;
+		if (i == count) {
+			ret[count] = (struct watched_allocator){.device = point->device,
+								.inode = point->inode,
+								.since_ns = point->since_ns};
+			snprintf(ret[count].module, sizeof(ret[count].module), "%.*s",
+				 (int)sizeof(ret[count].module) - 1, point->module);
+			count++;
+		}
+		ret[i].functions++;
+	}
+	return count;
 }
 
 bool heap_level_over_budget(struct heap_level *level, uint64_t now_ns, char *reason, size_t size)

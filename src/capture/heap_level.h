@@ -21,6 +21,9 @@ struct heap_level {
 	struct cost_meter *cost;	   /* NULL until entered for the first time */
 	struct allocators_options options; /* what it points to is borrowed */
 	char note[256];			   /* of probe_points, of the last entry */
+	struct probe_points points;	   /* that are watched */
+	unsigned book;			   /* how many were opened */
+	bool no_returns;		   /* no return probes in this one */
 	unsigned over_budget;		   /* looks, one after the other */
 	bool launched;			   /* the target is memtop's child: execs stop it */
 	bool held;			   /* the target runs only once the level is entered */
@@ -66,6 +69,15 @@ int heap_level_choose_sizes(const struct heap_level_target *target,
 int heap_level_enter(struct heap_level *level, const struct heap_level_target *target, bool canary,
 		     char *error, size_t size);
 void heap_level_leave(struct heap_level *level);
+
+/*
+ * Watches those of the points found that are not watched yet, from now on; takes them. Returns how
+ * many, or -errno.
+ */
+int heap_level_add(struct heap_level *level, struct probe_points *found, uint64_t now_ns);
+/* The files whose functions are watched: how many, at most `capacity` of them in `ret`. */
+size_t heap_level_allocators(const struct heap_level *level, struct watched_allocator *ret,
+			     size_t capacity);
 
 /* True once the cost has been over the budget for more than a moment; why, in `reason`. */
 bool heap_level_over_budget(struct heap_level *level, uint64_t now_ns, char *reason, size_t size);

@@ -218,6 +218,9 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 				  live->before_attach_frees;
 	ret->side_known[SIDE_USER] = live_user_ledger(live) != NULL;
 	read_unwind(live, &ret->unwind);
+	if (live->heap.heap)
+		ret->allocator_count =
+			heap_level_allocators(&live->heap, ret->allocators, SNAPSHOT_ALLOCATORS);
 	ret->side_known[SIDE_MAPS] = live->maps != NULL;
 	ret->side_known[SIDE_KERNEL] = live->kernel != NULL;
 	ret->modules = live->modules;
@@ -226,12 +229,29 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 	ret->holding_count = held_rows(live->held, &ret->holdings);
 }
 
+/* Nobody asks any more: what the kernel keeps for it goes; its sites and modules stay. */
+static void give_up(struct live *live)
+{
+	live_stop_watch(live);
+	heap_level_leave(&live->heap);
+	maps_side_close(live->maps);
+	pages_level_close(live->pages);
+	kernel_side_close(live->kernel);
+	unwinder_close(live->options.unwinder);
+	live->maps = NULL;
+	live->pages = NULL;
+	live->kernel = NULL;
+	live->heap.unwinder = live->options.unwinder = NULL;
+}
+
 static int live_read(struct source *source, uint64_t now_ns, struct snapshot *ret)
 {
 	struct live *live = (struct live *)source;
 
-	if (live->ended)
+	if (live->ended) {
+		give_up(live);
 		return -ESRCH;
+	}
 	pthread_mutex_lock(&live->lock);
 	if (live->restart)
 		now_ns = live_restart(live, now_ns);
@@ -314,6 +334,7 @@ static void live_close(struct source *source)
 	struct live *live = (struct live *)source;
 
 	live_stop_watch(live);
+	late_search_deinit(&live->late);
 	heap_level_deinit(&live->heap);
 	maps_side_close(live->maps);
 	pages_level_close(live->pages);
@@ -408,6 +429,8 @@ int live_open(const struct live_options *options, struct source **ret, char *err
 	live->from_start = options->launched > 0;
 	pthread_mutex_init(&live->lock, NULL);
 	sites_init(&live->sites);
+	live->sites.last_id = options->last_id;
+	late_search_init(&live->late, options->pid);
 	heap_level_init(&live->heap, options->pid, options->budget_percent, options->unwinder);
 	live->heap.options = options->allocators;
 	/* A command may begin as another program. */

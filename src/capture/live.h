@@ -20,6 +20,7 @@ struct live_options {
 	bool kernel;	       /* watch the kernel side too */
 	uint64_t max_blocks;   /* live blocks to make room for; 0 = by the target's size */
 	uint64_t limit_bytes;  /* a limit of the user's own; 0 = none */
+	uint32_t last_id;      /* ids of sites are above it */
 	pid_t launched;	       /* the target is our child; 0 if not */
 	struct allocators_options allocators; /* what it points to lives as long as the source */
 	struct unwinder *unwinder; /* gives stacks their tables; closed with the source */

@@ -50,6 +50,7 @@ int live_update_modules(struct live *live, uint64_t now_ns)
 		return 0;
 	}
 	changes = procmaps_update_modules(live->mapped, &maps, live->options.pid, now_ns);
+	live->late.due |= changes && live->heap.heap;
 	if (changes && live_user_ledger(live))
 		sites_follow(&live->sites, live_user_ledger(live), live->mapped, now_ns);
 	if (live->options.unwinder) {

@@ -11,6 +11,7 @@
 #include "capture/heap_level.h"
 #include "capture/held.h"
 #include "capture/kernel.h"
+#include "capture/late_search.h"
 #include "capture/lifetime.h"
 #include "capture/live.h"
 #include "capture/maps_side.h"
@@ -55,6 +56,7 @@ struct live {
 	struct heap_level heap;
 	struct pages_level *pages; /* NULL: not entered; never beside the heap */
 	struct maps_side *maps;	   /* NULL: not watched; beside the pages */
+	struct late_search late;   /* the watch's, of allocators that came later */
 	bool let_go;		   /* the probes of the heap are gone, its book is still open */
 	struct kernel_side *kernel;
 	struct self_meter self;

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -130,10 +132,56 @@ static int linker_fd(struct live *live)
 	return fd;
 }
 
+/* What came with the last change of the mappings is watched from now on, and it is said. */
+static void add_allocators(struct live *live, struct probe_points *found)
+{
+	struct watched_allocator all[SNAPSHOT_ALLOCATORS];
+	const char *slash, *name;
+	time_t now = time(NULL);
+	char clock[16];
+	struct tm parts;
+	size_t count;
+	int added = heap_level_add(&live->heap, found, monotonic_ns());
+
+	if (!added)
+		return;
+	strftime(clock, sizeof(clock), "%T", localtime_r(&now, &parts));
+	count = heap_level_allocators(&live->heap, all, SNAPSHOT_ALLOCATORS);
+	slash = count ? strrchr(all[count - 1].module, '/') : NULL;
+	name = slash ? slash + 1 : "an allocator";
+	if (added > 0)
+		live_give_reason(live, "%.64s is watched since %s", name, clock);
+	else
+		live_give_reason(live, "an allocator that came at %s cannot be watched: %s", clock,
+				 strerror(-added));
+}
+
+/* Files are read without the lock: neither the display nor the watch waits for them. */
+static void follow_allocators(struct live *live)
+{
+	struct allocators_options options = live->heap.options;
+	uint64_t now_ns = monotonic_ns();
+	struct probe_points found;
+	unsigned book;
+
+	if (!live->heap.heap || live->let_go || live->execed || live->restart || live->ended)
+		return;
+	if (late_search_take(&live->late, now_ns, &found, &book)) {
+		if (book == live->heap.book)
+			add_allocators(live, &found);
+		else
+			probe_points_deinit(&found);
+	}
+	options.functions_may_miss = true;
+	options.no_return_probes = live->heap.no_returns;
+	late_search_start(&live->late, &options, live->heap.book, now_ns);
+}
+
 static void *watch(void *argument)
 {
 	struct live *live = argument;
 	struct pollfd fds[] = {{.fd = live->stop_fd, .events = POLLIN},
+			       {.fd = -1, .events = POLLIN},
 			       {.fd = -1, .events = POLLIN}};
 	uint64_t looked_ns = monotonic_ns();
 
@@ -141,7 +189,8 @@ static void *watch(void *argument)
 		unsigned ms = look_ms(live);
 
 		fds[1].fd = linker_fd(live);
-		if (poll(fds, 2, (int)ms) > 0 && fds[0].revents)
+		fds[2].fd = fds[1].fd < 0 ? -1 : live->late.done_fd;
+		if (poll(fds, 3, (int)ms) > 0 && fds[0].revents)
 			return NULL;
 		if (fds[1].revents)
 			watch_linker(live);
@@ -154,6 +203,7 @@ static void *watch(void *argument)
 			if (!live->execed && !live->restart)
 				follow_modules(live, monotonic_ns());
 		}
+		follow_allocators(live);
 		pthread_mutex_unlock(&live->lock);
 	}
 }
@@ -183,4 +233,6 @@ void live_stop_watch(struct live *live)
 		pthread_join(live->watch, NULL);
 	if (live->stop_fd >= 0)
 		close(live->stop_fd);
+	live->watching = false;
+	live->stop_fd = -1;
 }

@@ -26,6 +26,7 @@ libcapture_a_SOURCES = \
 	src/capture/kernel_facts.c src/capture/kernel_facts.h \
 	src/capture/kernel_matching.c src/capture/kernel_matching.h \
 	src/capture/kernel_modules.c src/capture/kernel_modules.h \
+	src/capture/late_search.c src/capture/late_search.h \
 	src/capture/launch.c src/capture/launch.h \
 	src/capture/ledger.c src/capture/ledger.h \
 	src/capture/fds.c src/capture/fds.h \

@@ -463,6 +463,8 @@ static void picture_take(struct model *model, const struct snapshot *snapshot)
 				     (snapshot->time_ns - model->first_attached_ns) / 1e9 :
 				     0;
 	picture->generation = snapshot->generation;
+	picture->allocator_count = snapshot->allocator_count;
+	memcpy(picture->allocators, snapshot->allocators, sizeof(picture->allocators));
 	picture->final = snapshot->final;
 	picture->from_start = snapshot->from_start;
 	picture->target = snapshot->target;

@@ -153,6 +153,8 @@ struct picture {
 	struct mark mark;
 	size_t history_count; /* oldest first, evenly thinned to a bounded number */
 	const struct history_point *history;
+	size_t allocator_count;
+	struct watched_allocator allocators[SNAPSHOT_ALLOCATORS];
 	const struct modules *modules;
 	size_t site_count; /* in the order of the snapshot */
 	const struct site_stats *sites;

@@ -179,12 +179,23 @@ struct holding_sample {
 	const struct cohorts *cohorts; /* of those; NULL = lives are not known */
 };
 
+/* A file whose functions are probed at level heap. */
+struct watched_allocator {
+	char module[128]; /* its path, or the end of that */
+	uint64_t device, inode;
+	uint64_t since_ns;
+	unsigned functions;
+};
+
+#define SNAPSHOT_ALLOCATORS 8 /* at most; there are hardly more than two */
+
 struct snapshot {
 	uint64_t time_ns;
 	uint64_t time_unix_ns;
 	uint64_t attached_ns; /* when this source began to watch */
 	unsigned generation;
 	bool final;	 /* last of its generation */
+	bool followed;	 /* with `final`, of a target that ended: another one may come */
 	bool from_start; /* the heap is watched since before the program's first instruction */
 	struct target_state target;
 	enum level level;
@@ -196,6 +207,8 @@ struct snapshot {
 	uint64_t before_attach_frees[SIDE_COUNT];
 	bool side_known[SIDE_COUNT];   /* the side is watched at this level */
 	struct unwinder_status unwind; /* all 0 where stacks are not walked */
+	size_t allocator_count;
+	struct watched_allocator allocators[SNAPSHOT_ALLOCATORS];
 	const struct modules *modules;
 	size_t site_count; /* append-only within a generation: index i stays the same site */
 	const struct site_sample *sites;

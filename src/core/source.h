@@ -13,7 +13,8 @@ struct source;
 struct source_ops {
 	/*
 	 * Facts as of now. 0, or -errno: -ESRCH once nothing more will come (the target ended and
-	 * its final snapshot was given). O(sites), never O(blocks).
+	 * its final snapshot was given), -EAGAIN while there is no target. O(sites), never
+	 * O(blocks).
 	 */
 	int (*read)(struct source *source, uint64_t now_ns, struct snapshot *ret);
 	/* Cohorts of site `index` of the last snapshot; -ENODATA where the source keeps none. */

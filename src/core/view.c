@@ -728,3 +728,15 @@ unsigned view_present_generation(const struct view *view)
 {
 	return view->picture ? view->picture->generation : 0;
 }
+
+unsigned view_oldest_generation(const struct view *view)
+{
+	unsigned oldest = view_present_generation(view);
+
+	if (view->frozen && view->frozen->generation < oldest)
+		oldest = view->frozen->generation;
+	for (size_t i = 0; i < view->past.count; i++)
+		if (view->past.data[i]->generation < oldest)
+			oldest = view->past.data[i]->generation;
+	return oldest;
+}

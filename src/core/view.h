@@ -90,6 +90,8 @@ void view_set_frozen(struct view *view, bool frozen);
 bool view_look(struct view *view, int direction);
 bool view_looks_back(const struct view *view);
 /* Generation of the present, whatever is looked at. */
+/* The first one that is shown, or can be looked back at. */
+unsigned view_oldest_generation(const struct view *view);
 unsigned view_present_generation(const struct view *view);
 
 #endif

@@ -131,6 +131,24 @@ static json_t *target_object(const struct picture *picture)
 	return object;
 }
 
+/* Whose functions are probed, and since when: on the scale of elapsed_s. */
+static json_t *allocators_array(const struct picture *picture)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < picture->allocator_count; i++) {
+		const struct watched_allocator *allocator = &picture->allocators[i];
+		double ago_s = ((double)picture->time_ns - (double)allocator->since_ns) / 1e9;
+		json_t *object = json_object();
+
+		put_text(object, "module", allocator->module);
+		put_count(object, "functions", allocator->functions);
+		put_real(object, "since_s", fmax(picture->elapsed_s - ago_s, 0));
+		json_array_append_new(array, object);
+	}
+	return array;
+}
+
 static json_t *rss_object(const struct picture *picture)
 {
 	const struct memory *memory = &picture->memory;
@@ -334,6 +352,7 @@ static json_t *picture_object(const struct selection *selection)
 	put(object, "target", target_object(picture));
 	put_text(object, "level", level_name(picture->level));
 	put_text(object, "level_reason", picture->level_reason);
+	put(object, "allocators", allocators_array(picture));
 	put(object, "rss", rss_object(picture));
 	put(object, "accounting", accounting_object(&picture->accounting));
 	put(object, "user", side_object(picture, SIDE_USER));

@@ -54,8 +54,8 @@ tests/targets/life_library.so: tests/targets/life_library.c
 	$(AM_V_CC)$(MKDIR_P) $(@D) && $(CC) $(CFLAGS) -fPIC -shared -o $@ $<
 dist_check_SCRIPTS += tests/bpf/test_gate.py tests/bpf/test_launch.py
 TESTS += tests/bpf/test_gate.py tests/bpf/test_launch.py
-dist_check_SCRIPTS += tests/bpf/test_life.py tests/bpf/test_errors.py
-TESTS += tests/bpf/test_life.py tests/bpf/test_errors.py
+dist_check_SCRIPTS += tests/bpf/test_life.py tests/bpf/test_follow.py tests/bpf/test_late.py tests/bpf/test_errors.py
+TESTS += tests/bpf/test_life.py tests/bpf/test_follow.py tests/bpf/test_late.py tests/bpf/test_errors.py
 
 # Allocators; the test builds the targets itself, linked in one way or another.
 dist_check_SCRIPTS += tests/bpf/test_allocators.py tests/bpf/test_pools.py

@@ -64,6 +64,9 @@ class Batch:
         end = time.monotonic() + seconds
         last = None
         while time.monotonic() < end:
+            if self.process.poll() is None and self.ticks.empty():
+                time.sleep(0.01)
+                continue
             last = self.tick(max(0.1, end - time.monotonic()))
             if condition(last):
                 return last

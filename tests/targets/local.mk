@@ -72,7 +72,7 @@ EXTRA_DIST += tests/targets/test_perception.py
 
 # A program that loads and unloads libraries; two of them are alike but for a name.
 check_PROGRAMS += tests/targets/plugin_host tests/targets/libplugin_alpha.so \
-	tests/targets/libplugin_omega.so
+	tests/targets/libplugin_omega.so tests/targets/libplugin_own.so
 plugin_cflags = $(AM_CFLAGS) -fno-sanitize=all -g -O2 -fomit-frame-pointer
 tests_targets_plugin_host_SOURCES = tests/targets/plugin_host.c
 tests_targets_plugin_host_CFLAGS = $(plugin_cflags)
@@ -83,6 +83,9 @@ tests_targets_libplugin_alpha_so_LDFLAGS = -fno-sanitize=all -shared
 tests_targets_libplugin_omega_so_SOURCES = tests/targets/plugin.c
 tests_targets_libplugin_omega_so_CFLAGS = $(plugin_cflags) -fPIC -DKEEP=omega_keep
 tests_targets_libplugin_omega_so_LDFLAGS = -fno-sanitize=all -shared
+tests_targets_libplugin_own_so_SOURCES = tests/targets/plugin_own.c
+tests_targets_libplugin_own_so_CFLAGS = $(plugin_cflags) -fPIC
+tests_targets_libplugin_own_so_LDFLAGS = -fno-sanitize=all -shared
 
 check_PROGRAMS += tests/targets/jit
 tests_targets_jit_SOURCES = tests/targets/jit.c

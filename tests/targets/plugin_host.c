@@ -6,7 +6,7 @@
  *     close             dlclose() the last one
  *     run COUNT SIZE    plugin_run() keeps COUNT blocks of SIZE bytes
  *     pace COUNT SIZE   the same, a block a millisecond
- *     free              frees all that is kept
+ *     free              frees all that is kept, by plugin_drop() if the last library has one
  */
 #include <dlfcn.h>
 #include <stdint.h>
@@ -24,7 +24,10 @@ typedef void plugin_run_fn(void **kept, unsigned count, size_t size);
 static void *kept[KEPT_MAX];
 static unsigned kept_count;
 static void *library;
+typedef void plugin_drop_fn(void **kept, unsigned count);
+
 static plugin_run_fn *plugin_run;
+static plugin_drop_fn *plugin_drop;
 
 static void open_libraries(char *names)
 {
@@ -39,6 +42,7 @@ static void open_libraries(char *names)
 		opened++;
 	}
 	plugin_run = opened ? (plugin_run_fn *)(uintptr_t)dlsym(library, "plugin_run") : NULL;
+	plugin_drop = opened ? (plugin_drop_fn *)(uintptr_t)dlsym(library, "plugin_drop") : NULL;
 	printf("%u %lx\n", opened, (unsigned long)(uintptr_t)plugin_run);
 }
 
@@ -78,11 +82,16 @@ static void command(char *line)
 	if (!strcmp(line, "close")) {
 		dlclose(library);
 		plugin_run = NULL;
+		plugin_drop = NULL;
 	} else if (sscanf(line, "run %u %zu", &count, &size) == 2) {
 		run(count, size);
 	} else if (sscanf(line, "pace %u %zu", &count, &size) == 2) {
 		pace(count, size);
 	} else if (!strcmp(line, "free")) {
+		if (plugin_drop) {
+			plugin_drop(kept, kept_count);
+			kept_count = 0;
+		}
 		while (kept_count)
 			free(kept[--kept_count]);
 	}

@@ -12,7 +12,7 @@ PROGRAM = os.path.join(os.environ["top_builddir"], "tests/unit/write_picture")
 TOTALS = ["live_bytes", "live_blocks", "allocated_bytes", "allocated_blocks", "freed_bytes",
           "freed_blocks"]
 FIELDS = {
-    "": ["schema", "tick", "time_unix_ns", "elapsed_s", "target", "level", "level_reason", "rss",
+    "": ["schema", "tick", "time_unix_ns", "elapsed_s", "target", "level", "level_reason", "allocators", "rss",
          "accounting", "user", "maps", "kernel", "losses", "overhead", "sites", "sites_total",
          "rest", "final", "holdings"],
     "target": ["pid", "comm", "exe", "state", "exit_code", "signal", "threads", "generation"],
