@@ -36,6 +36,7 @@ struct {
 } threads SEC(".maps");
 
 #include "ledger.bpf.h"
+#include "bulk.bpf.h"
 #include "signal.bpf.h"
 #include "stack_cache.bpf.h"
 
@@ -117,12 +118,16 @@ static __always_inline u32 thread_slot(void)
 	return NO_SLOT;
 }
 
-/* A realloc that took its block out of the table and did not succeed: the block is as it was. */
+/*
+ * A realloc that took its block out of the table and did not succeed: the block is as it was. Of
+ * one that was left in its middle nobody knows how far it came; but where the block's address was
+ * given out again meanwhile, it had freed it.
+ */
 static __always_inline void put_back(const struct abi_inflight *call)
 {
 	if (!call->old_value)
 		return;
-	if (live_insert(call->address, call->old_value))
+	if (live_holds(call->address) || live_insert(call->address, call->old_value))
 		book_free(call->old_value);
 }
 
@@ -479,23 +484,39 @@ __noinline int call_exit(u64 sp, u64 result, u64 place, u32 called)
 }
 
 /*
- * Is a realloc of this block in flight that the free, entered at `sp`, is a part of? The realloc
- * books it. Nothing is dropped here: a handler that frees may run on a stack of its own.
+ * Did a realloc in flight take the block out that is freed? The free is a part of it, or the thread
+ * has left it before: one way or the other the block is gone now, even if the realloc never
+ * returns. What has the address in the table is then a newer block, and gone as well. Nothing is
+ * dropped here: a handler that frees may run on a stack of its own.
  */
-static __always_inline int is_reallocs(const struct abi_thread *thread, u64 sp, u64 address)
+static __always_inline int book_reallocs(struct abi_thread *thread, u64 sp, u64 address)
 {
-	u32 depth = thread->depth;
+	u32 depth = thread->depth, found = ABI_MAX_INFLIGHT;
+	struct abi_inflight *call;
+	u64 newer;
 
 	for (u32 i = 0; i < ABI_MAX_INFLIGHT; i++) {
-		const struct abi_inflight *call = &thread->inflight[i];
-
 		if (i >= depth)
 			break;
-		if (call->address == address && (s64)(call->sp - sp) >= 0 && call_alive(call) &&
-		    takes_old_block(call_kind(call)))
-			return 1;
+		if (thread->inflight[i].address == address &&
+		    takes_old_block(call_kind(&thread->inflight[i])))
+			found = i;
 	}
-	return 0;
+	if (found >= ABI_MAX_INFLIGHT)
+		return 0;
+	call = &thread->inflight[found & (ABI_MAX_INFLIGHT - 1)];
+	newer = live_remove(address);
+	if (newer)
+		book_free(newer);
+	if (call->old_value)
+		book_free(call->old_value);
+	else if (!newer)
+		count_unknown_free(address);
+	call->old_value = 0;
+	call->address = 0;
+	thread->freed_address = address;
+	thread->freed_sp = sp;
+	return 1;
 }
 
 /*
@@ -534,7 +555,7 @@ __noinline int call_free(u64 sp, u64 address, u32 function)
 	/* No book is open yet, or it is closed: its last totals are of one moment. */
 	if (!address || !read_once(control->tracking))
 		return 0;
-	if (thread && thread->depth && is_reallocs(thread, sp, address))
+	if (thread && thread->depth && book_reallocs(thread, sp, address))
 		return 0;
 	book_freed(thread, sp, address, function);
 	return 0;
@@ -715,6 +736,19 @@ SEC("uprobe") int release_enter(struct pt_regs *context)
 	return call_free(register_sp(context),
 			 argument(context, cookie >> ABI_COOKIE_ADDRESS_SHIFT),
 			 (cookie & ABI_COOKIE_FUNCTION) != 0);
+}
+
+/* Many blocks may be given back at once: which ones, nobody says. */
+SEC("uprobe") int bulk_release(struct pt_regs *context)
+{
+	struct abi_control *control = control_get();
+
+	if (!control || thread_slot() == NO_THREAD || !read_once(control->tracking))
+		return 0;
+	if (is_in_bulk(bpf_get_attach_cookie(context), register_argument0(context),
+		       register_argument1(context)))
+		loss_count(ABI_LOSS_RELEASED_IN_BULK);
+	return 0;
 }
 
 /* The linker is about to change, or has changed, what is mapped: wakes user space up. */

@@ -9,11 +9,15 @@
  * of the kernel allocate, such as the mapping of its out-of-line area, cannot be told apart here),
  * nor what the allocator takes for slabs of its own.
  *
- * A block leaves when anyone frees it, or when anyone is given its address again: some frees (in
- * bulk, by the RCU batches of kfree_rcu()) have no tracepoint, and then this is all that is ever
- * seen. Such an implicit free is counted by site, as the sign that frees of its cache are not seen.
- * So every allocation and free of the whole machine costs a look-up; only the target's own cost a
- * stack.
+ * A block leaves when anyone frees it, or when anyone is given its address again, or when its page
+ * goes back to the page allocator: some frees (in bulk, by the RCU batches of kfree_rcu()) have no
+ * tracepoint, and then this is all that is ever seen. Such an implicit free is counted by site, as
+ * the sign that frees of its cache are not seen. So every allocation and free of the whole machine
+ * costs a look-up; only the target's own cost a stack.
+ *
+ * The page allocator speaks of pages by their descriptors. Where the memory of a page is, is a
+ * linear function of that address, whose constant nobody tells: it is measured on allocations that
+ * are pages of their own (large ones of kmalloc()), as the calibrating child makes them.
  *
  * The kernel does not run a program on top of itself: what an interrupt frees while the program of
  * frees runs on that CPU, often a whole batch of RCU's, that program does not see. So a second one
@@ -21,6 +25,7 @@
  * that both miss, in an interrupt of the second on top of the first, are a named loss.
  */
 #include "kernel_types.h"
+#include "registers.bpf.h"
 #include <bpf/bpf_core_read.h>
 
 /* One element per CPU: the stack being captured there. `depth` tells that one is. */
@@ -33,10 +38,12 @@ struct {
 } threads SEC(".maps");
 
 #include "ledger.bpf.h"
+#include "unwind.bpf.h"
 
 LEDGER_ARRAY(implicit_frees, u64); /* by site */
 LEDGER_ARRAY(homes, u32);	   /* by bucket: live blocks that have their home there, or more */
 LEDGER_ARRAY(caches, struct abi_cache);
+LEDGER_ARRAY(page_counts, u32); /* by page number, modulo: live blocks that begin there */
 
 #define GFP_DIRECT_RECLAIM   0x400u	/* may sleep: so not in an interrupt */
 #define CONTEXT_INTERRUPTED  0x00ff0100 /* NMI, hard interrupt, serving a soft interrupt */
@@ -45,16 +52,34 @@ LEDGER_ARRAY(caches, struct abi_cache);
 #define CACHE_PROBES	     8
 #define KERNEL_SKIPPED_TEXTS 4
 #define FREE_MARKS	     1024 /* a power of two; CPUs that share one only look twice */
+#define BLOCK_ALIGNMENT	     8
+#define PAGE_MIN_SHIFT	     12
+#define PAGE_MAX_SHIFT	     16
+#define SLAB_PAGES	     8 /* what one slab takes: at most so many pages */
 
 const volatile unsigned int cfg_cache_mask = 0;
 /* Where the preemption count is, seen from the CPU's run queue; 0 = not known. */
 const volatile long long cfg_preempt_count_from_rq = 0;
+const volatile unsigned int cfg_page_mask = 0;
+const volatile unsigned int cfg_page_shift = PAGE_MIN_SHIFT;
+/* Of a page's descriptor to the page itself, as a power of two. */
+const volatile unsigned int cfg_page_scale = 0;
+/* The address of a page is (that of its descriptor << cfg_page_scale) + this; 0 = not known. */
+unsigned long long page_base;
+/* Measuring it: the last page of the target's, and what the majority of votes is for. */
+struct {
+	unsigned long long on, page, base;
+	long long votes;
+} page_measure;
 /*
  * Code whose own allocations are not the target's: the uprobe machinery, and the slab allocator's
  * for its slabs. Written by user space, at any time.
  */
 unsigned long long skipped_text_start[KERNEL_SKIPPED_TEXTS];
 unsigned long long skipped_text_end[KERNEL_SKIPPED_TEXTS];
+
+/* Written by user space: walk the user's stack too, by the tables of the target's modules. */
+unsigned long long user_stacks;
 
 /* Per CPU: what the first program on each tracepoint of frees saw last. */
 struct {
@@ -110,8 +135,9 @@ static __always_inline int is_own(u64 call_site, u64 gfp)
 }
 
 /*
- * Index of the call site among the raw frames of `cpu`; 0 where it is not (then they are all kept).
- * A function of its own, so that the verifier follows its caller once and not for every index.
+ * Index of the call site among the raw frames in the window of `cpu`; 0 where it is not (then they
+ * are all kept). A function of its own, so that the verifier follows its caller once and not for
+ * every index.
  */
 __noinline u32 find_call_site(u32 cpu, u64 call_site)
 {
@@ -120,51 +146,101 @@ __noinline u32 find_call_site(u32 cpu, u64 call_site)
 	if (!thread)
 		return 0;
 	for (u32 i = 0; i < INNER_FRAMES; i++)
-		if (thread->frames[i] == call_site)
+		if (thread->window[i] == call_site)
 			return i;
 	return 0;
 }
 
 /*
- * Cuts the first `skip` of the `raw` frames of `cpu` off and returns the hash of what is left.
+ * The frames of the user code below the system call or fault, from the registers that it entered
+ * the kernel with, become those of `cpu`.
  */
-__noinline u64 cut_frames(u32 cpu, u32 raw, u32 skip)
+__noinline int walk_user(u32 cpu)
 {
 	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &cpu);
-	u64 hash = 1;
-	u32 count = 0;
+	void *registers = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
 
 	if (!thread)
 		return 0;
-	for (u32 i = 0; i < ABI_MAX_FRAMES; i++) {
-		u64 frame;
+	thread->frame_count = 0;
+	thread->truncated = 0;
+	if (!read_once(user_stacks))
+		return 0;
+	if (bpf_probe_read_kernel(thread->window, SAVED_REGISTER_BYTES, registers)) {
+		thread->truncated = 1;
+		return 0;
+	}
+	stack_walk_at(cpu, saved_ip(thread->window), saved_sp(thread->window),
+		      saved_frame(thread->window), saved_link(thread->window));
+	return 0;
+}
 
-		if (i + skip >= raw)
-			break;
-		frame = read_once(thread->frames[(i + skip) & (ABI_MAX_FRAMES - 1)]);
-		write_once(thread->frames[i], frame);
-		hash = hash_mix(hash, frame);
-		count = i + 1;
+/*
+ * Frame `place` of the joined stack: one of the kernel's from the window, or one of the user's that
+ * moves up. A function of its own, so that the verifier does not follow each combination of counts.
+ */
+__noinline u64 join_frame(u32 cpu, u32 place, u32 inner, u32 skip)
+{
+	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &cpu);
+	u64 frame;
+
+	if (!thread || place >= ABI_MAX_FRAMES)
+		return 0;
+	if (place >= inner)
+		frame = read_once(thread->frames[(place - inner) & (ABI_MAX_FRAMES - 1)]);
+	else
+		frame = read_once(thread->window[(place + skip) & (ABI_WINDOW_WORDS - 1)]);
+	write_once(thread->frames[place], frame);
+	return frame;
+}
+
+/*
+ * Puts the `raw` kernel frames in the window of `cpu`, without the first `skip`, before the user's
+ * frames, and returns the hash of all. From the end, so that no frame is overwritten before it has
+ * moved; what has no room is the outermost.
+ */
+__noinline u64 join_frames(u32 cpu, u32 raw, u32 skip)
+{
+	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &cpu);
+	u32 count;
+	u64 hash = 1;
+
+	if (!thread || skip > raw)
+		return 0;
+	raw -= skip;
+	count = raw + thread->frame_count;
+	if (count > ABI_MAX_FRAMES) {
+		count = ABI_MAX_FRAMES;
+		thread->truncated = 1;
 	}
 	thread->frame_count = count;
+	for (u32 i = 1; i <= ABI_MAX_FRAMES; i++) {
+		if (i > count)
+			break;
+		hash = hash_mix(hash, join_frame(cpu, count - i, raw, skip));
+	}
 	return hash;
 }
 
 /*
- * The kernel stack from the allocator's caller outwards, into the CPU's element; returns its hash.
- * The frames inside of it, of the tracepoint and of this program, are cut off.
+ * The stack from the allocator's caller outwards, on into the user's code, into the CPU's element;
+ * returns its hash. The frames inside of it, of the tracepoint and of this program, are cut off.
  */
 static __always_inline u64 capture(void *ctx, struct abi_thread *thread, u32 cpu, u64 call_site)
 {
-	long size = bpf_get_stack(ctx, thread->frames, ABI_MAX_FRAMES * sizeof(u64), 0);
-	u32 raw = size > 0 ? size / sizeof(u64) : 0;
+	u32 raw;
+	long size;
 
+	walk_user(cpu);
+	size = bpf_get_stack(ctx, thread->window, ABI_MAX_FRAMES * sizeof(u64), 0);
+	raw = size > 0 ? size / sizeof(u64) : 0;
 	if (!raw) {
-		write_once(thread->frames[0], call_site);
+		write_once(thread->window[0], call_site);
 		raw = 1;
 	}
-	thread->truncated = raw >= ABI_MAX_FRAMES - 1;
-	return cut_frames(cpu, raw, find_call_site(cpu, call_site));
+	if (raw >= ABI_MAX_FRAMES - 1)
+		thread->truncated = 1;
+	return join_frames(cpu, raw, find_call_site(cpu, call_site));
 }
 
 /* Keeps the cache's name for user space: the site knows only its address. */
@@ -191,6 +267,13 @@ static __always_inline void remember_cache(u64 address, const char *name)
 	}
 }
 
+static __always_inline u32 *page_count_of(u64 address)
+{
+	u32 page = address >> (cfg_page_shift & 63) & cfg_page_mask;
+
+	return bpf_map_lookup_elem(&page_counts, &page);
+}
+
 static __always_inline u32 *home_of(u64 address)
 {
 	struct abi_control *control = control_get();
@@ -210,17 +293,22 @@ static __always_inline u32 *home_of(u64 address)
 static __always_inline u64 take(u64 address)
 {
 	u32 *home = home_of(address);
+	u32 *on_page;
 	u64 value;
 
 	if (!home || !read_once(*home))
 		return 0;
 	value = live_remove(address);
-	if (value)
-		__sync_fetch_and_add(home, -1);
+	if (!value)
+		return 0;
+	__sync_fetch_and_add(home, -1);
+	on_page = page_count_of(address);
+	if (on_page)
+		__sync_fetch_and_add(on_page, -1);
 	return value;
 }
 
-/* The address is given out: whatever was known to live there is gone. */
+/* Whatever was known to live at the address is gone. */
 static __always_inline void book_implicit_free(u64 address)
 {
 	u64 old = take(address);
@@ -245,9 +333,10 @@ static __always_inline void book_own(void *ctx, u64 call_site, u64 address, u64 
 	u32 cpu = bpf_get_smp_processor_id();
 	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &cpu);
 	u32 *home = home_of(address);
+	u32 *on_page = page_count_of(address);
 	u64 hash, cache_address;
 
-	if (!home || !thread || __sync_val_compare_and_swap(&thread->depth, 0, 1)) {
+	if (!home || !on_page || !thread || __sync_val_compare_and_swap(&thread->depth, 0, 1)) {
 		loss_count(ABI_LOSS_EVENT_LOST);
 		return;
 	}
@@ -259,9 +348,34 @@ static __always_inline void book_own(void *ctx, u64 call_site, u64 address, u64 
 	if (cache)
 		remember_cache(cache_address, cache->name);
 	__sync_fetch_and_add(home, 1);
-	if (book_allocation(address, size, site_find(cpu, hash, cache_address, ABI_KIND_SLAB)))
+	__sync_fetch_and_add(on_page, 1);
+	if (book_allocation(address, size, site_find(cpu, hash, cache_address, ABI_KIND_SLAB))) {
 		__sync_fetch_and_add(home, -1);
+		__sync_fetch_and_add(on_page, -1);
+	}
 	write_once(thread->depth, 0);
+}
+
+/*
+ * A block as large as pages of its own begins with the page that was allocated for it. An interrupt
+ * in between can make a vote wrong, but hardly most of them.
+ */
+static __always_inline void measure_page_base(u64 address, u64 allocated)
+{
+	u64 page = read_once(page_measure.page), base;
+
+	if (!page || allocated <= 2ull << (cfg_page_shift & 63))
+		return;
+	write_once(page_measure.page, 0);
+	base = address - (page << (cfg_page_scale & 63));
+	if (base == page_measure.base) {
+		page_measure.votes++;
+	} else if (page_measure.votes > 0) {
+		page_measure.votes--;
+	} else {
+		page_measure.base = base;
+		page_measure.votes = 1;
+	}
 }
 
 /* kmalloc(call_site, ptr, bytes_req, bytes_alloc, gfp_flags, node) */
@@ -273,8 +387,11 @@ int kmalloc(u64 *ctx)
 	if (address <= ZERO_SIZE_POINTER)
 		return 0;
 	book_implicit_free(address);
-	if (is_own(ctx[0], ctx[4]))
-		book_own(ctx, ctx[0], address, ctx[2], 0);
+	if (!is_own(ctx[0], ctx[4]))
+		return 0;
+	if (read_once(page_measure.on))
+		measure_page_base(ctx[1], ctx[3]);
+	book_own(ctx, ctx[0], address, ctx[2], 0);
 	return 0;
 }
 
@@ -355,4 +472,63 @@ int kmem_cache_free_missed(u64 *ctx)
 	u64 address = kernel_address(ctx[1]);
 
 	return seen_by_first(free_mark(), kmem_cache_free, address) ? 0 : book_if_taken(address);
+}
+
+/* mm_page_alloc(page, order, gfp_flags, migratetype); attached only to measure. */
+SEC("raw_tp/mm_page_alloc")
+int page_alloc_measured(u64 *ctx)
+{
+	struct abi_control *control = control_get();
+
+	if (control && bpf_get_current_pid_tgid() >> 32 == control->tgid)
+		write_once(page_measure.page, ctx[0]);
+	return 0;
+}
+
+/* A function of its own, so that the verifier follows it once and not for every address. */
+__noinline int forget_block(u64 address)
+{
+	book_implicit_free(address);
+	return 0;
+}
+
+/* The page goes: no block is left on it. It is rarely that a page has blocks, and then few. */
+__noinline int forget_page(u64 page)
+{
+	u32 *on_page = page_count_of(page);
+
+	if (!on_page)
+		return 0;
+	for (u32 offset = 0; offset < 1u << PAGE_MAX_SHIFT; offset += BLOCK_ALIGNMENT) {
+		if (offset >> (cfg_page_shift & 31) || !read_once(*on_page))
+			break;
+		forget_block(page + offset);
+	}
+	return 0;
+}
+
+/*
+ * mm_page_free(page, order): every page that goes back, one by one or in batches. What takes more
+ * pages than a slab is one block, at its beginning.
+ */
+SEC("raw_tp/mm_page_free")
+int page_free(u64 *ctx)
+{
+	u64 base = read_once(page_base);
+	u64 page, size = 1ull << (cfg_page_shift & 63);
+	u32 order = ctx[1];
+
+	if (!base)
+		return 0;
+	page = kernel_address((ctx[0] << (cfg_page_scale & 63)) + base);
+	for (u32 i = 0; i < SLAB_PAGES; i++, page += size) {
+		u32 *on_page;
+
+		if (i >> (order & 31))
+			break;
+		on_page = page_count_of(page);
+		if (on_page && read_once(*on_page))
+			forget_page(page);
+	}
+	return 0;
 }

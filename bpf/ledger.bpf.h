@@ -260,6 +260,23 @@ static __always_inline u64 live_remove(u64 address)
 	return live_remove_stray(key, home);
 }
 
+/* Is a block of this address in the table? */
+__noinline int live_holds(u64 address)
+{
+	struct abi_control *control = control_get();
+	u64 key;
+	u32 home;
+
+	if (!control || address >> ABI_ADDRESS_BITS)
+		return 0;
+	key = block_key(control, address);
+	home = block_home(key);
+	if (live_search(key, home) < LEDGER_PLACES)
+		return 1;
+	return overflow_possible(home) &&
+	       overflow_search(key, overflow_home(key)) < OVERFLOW_PLACES;
+}
+
 /*
  * Puts a block into the table: 0, or -1 with the loss counted. An address that is in the table
  * already was freed unseen: the old block is booked as freed under the name of that loss.

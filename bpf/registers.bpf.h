@@ -33,6 +33,12 @@ struct pt_regs;
 #define register_argument0(context) register_load(context, 112)
 #define register_ip(context)	    register_load(context, 128)
 #define register_sp(context)	    register_load(context, 152)
+/* Of a thread in the kernel, copied to an array of words. */
+#define SAVED_REGISTER_BYTES 160
+#define saved_frame(words)   ((words)[4])
+#define saved_ip(words)	     ((words)[16])
+#define saved_sp(words)	     ((words)[19])
+#define saved_link(words)    0
 /* A call pushes its return address, a return pops it. */
 #define RETURN_ADDRESS_ON_STACK 1
 #define return_link(context)	0ull
@@ -48,6 +54,11 @@ struct pt_regs;
 #define register_link(context)	    register_load(context, 240)
 #define register_sp(context)	    register_load(context, 248)
 #define register_ip(context)	    register_load(context, 256)
+#define SAVED_REGISTER_BYTES	    264
+#define saved_frame(words)	    ((words)[29])
+#define saved_link(words)	    ((words)[30])
+#define saved_sp(words)		    ((words)[31])
+#define saved_ip(words)		    ((words)[32])
 #define RETURN_ADDRESS_ON_STACK	    0
 #define return_link(context)	    register_link(context)
 #else

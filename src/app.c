@@ -33,6 +33,7 @@
 #define NS_PER_S	   1000000000ll
 #define FIRST_SETTLE_MS	   2000
 #define MIN_SETTLE_MS	   200
+#define LAST_SETTLE_MS	   10000 /* no other object will have the names */
 #define DEFAULT_TEXT_WIDTH 120
 #define NAMED_ROWS	   32 /* rows of the screen that the share of names is taken of */
 #define NEWS_APART_NS	   50000000ull
@@ -125,6 +126,7 @@ static void write_failed(struct app *app, int err)
 static void batch_write(struct app *app)
 {
 	struct export_choice choice = make_choice(app);
+	const struct picture *picture = model_picture(app->model);
 	unsigned settle_ms = (unsigned)(app->delay_s * 500);
 	struct selection selection;
 	int err;
@@ -133,8 +135,9 @@ static void batch_write(struct app *app)
 		settle_ms = MIN_SETTLE_MS;
 	if (app->ticks == 1 || settle_ms > FIRST_SETTLE_MS)
 		settle_ms = FIRST_SETTLE_MS;
-	selection_init(&selection, model_picture(app->model), app->config->resolver, &choice,
-		       settle_ms);
+	if (picture->final && picture->target.status != TARGET_RUNNING)
+		settle_ms = LAST_SETTLE_MS;
+	selection_init(&selection, picture, app->config->resolver, &choice, settle_ms);
 	if (app->options->format == FORMAT_JSON)
 		err = export_json(app->config->out, &selection);
 	else

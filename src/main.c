@@ -282,17 +282,9 @@ static int written(FILE *out)
 	return EXITS_INTERNAL;
 }
 
-int main(int argc, char **argv)
+static int act(const struct options *options)
 {
-	struct options options;
-	char error[ERROR_SIZE];
-
-	setlocale(LC_CTYPE, "");
-	if (options_parse(argc, argv, &options, error, sizeof(error))) {
-		log_error("%s", error);
-		return EXITS_USAGE;
-	}
-	switch (options.action) {
+	switch (options->action) {
 	case ACTION_HELP:
 		options_write_help(stdout);
 		return written(stdout);
@@ -303,7 +295,7 @@ int main(int argc, char **argv)
 		puts(PACKAGE_STRING);
 		return written(stdout);
 	case ACTION_CHECK:
-		check(&options);
+		check(options);
 		return written(stdout);
 	case ACTION_COMPLETION:
 		options_write_completion(stdout);
@@ -311,5 +303,22 @@ int main(int argc, char **argv)
 	case ACTION_WATCH:
 		break;
 	}
-	return run(&options);
+	return run(options);
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	char error[ERROR_SIZE];
+	int code;
+
+	setlocale(LC_CTYPE, "");
+	if (options_parse(argc, argv, &options, error, sizeof(error))) {
+		log_error("%s", error);
+		options_deinit(&options);
+		return EXITS_USAGE;
+	}
+	code = act(&options);
+	options_deinit(&options);
+	return code;
 }

@@ -5,6 +5,9 @@
  * function: they are refused by name rather than ignored.
  *
  * Numbers are taken strictly: the whole argument, in range, or a usage error.
+ *
+ * The command line is taken twice: what it says about files of options has to be known before those
+ * are read, and it wins over them.
  */
 #include "options_table.h"
 
@@ -336,11 +339,17 @@ static int take_report(struct options *options, const char *argument, struct rea
 
 static int take_function(struct options *options, const char *argument, struct reason *reason)
 {
+	struct function_description *function;
+	int status;
+
 	if (options->function_count >= OPTIONS_MAX_FUNCTIONS)
 		return refuse(reason, "--function %s: %d functions are the most", argument,
 			      OPTIONS_MAX_FUNCTIONS);
-	return function_parse(argument, &options->functions[options->function_count++],
-			      reason->text, reason->size);
+	function = &options->functions[options->function_count++];
+	status = function_parse(argument, function, reason->text, reason->size);
+	/* A file is for all programs, and not each has it. */
+	function->may_miss = options->from_file;
+	return status;
 }
 
 static int take_prefix(struct options *options, const char *argument, struct reason *reason)
@@ -362,6 +371,18 @@ static int take_no_return_probes(struct options *options, const char *argument,
 {
 	(void)argument, (void)reason;
 	options->no_return_probes = true;
+	return 0;
+}
+
+static int take_config(struct options *options, const char *argument, struct reason *reason)
+{
+	return take_file("--config", &options->config, argument, reason);
+}
+
+static int take_no_config(struct options *options, const char *argument, struct reason *reason)
+{
+	(void)argument, (void)reason;
+	options->no_config = true;
 	return 0;
 }
 
@@ -496,6 +517,12 @@ const struct option_row option_rows[] = {
 	 ".json or with --format json) [standard error]",
 	 "@file", false},
 
+	{"config", 0, "FILE", GROUP_OTHER, take_config,
+	 "take options from FILE first, a line each, not\n"
+	 "from /etc/memtop.conf and\n"
+	 "~/.config/memtop/memtop.conf",
+	 "@file", false},
+	{"no-config", 0, NULL, GROUP_OTHER, take_no_config, "take none from files", NULL, false},
 	{"check", 0, NULL, GROUP_OTHER, take_check,
 	 "say what this machine allows and each level\n"
 	 "needs; changes nothing",
@@ -509,7 +536,6 @@ const struct option_row option_rows[] = {
 	REFUSED("record", 'w', "FILE"),
 	REFUSED("replay", 'r', "FILE"),
 	REFUSED("export", 0, "FILE"),
-	REFUSED("config", 0, "FILE"),
 	REFUSED("lang", 0, "LANG"),
 	REFUSED("own", 0, "GLOB"),
 
@@ -594,6 +620,8 @@ static int check_together(struct options *options, struct reason *reason)
 				      "anyway");
 	if (options->tui && options->batch)
 		return refuse(reason, "--tui and --batch exclude each other");
+	if (options->config && options->no_config)
+		return refuse(reason, "--config and --no-config exclude each other");
 	if (!options->command &&
 	    (options->fail_if_leaked || options->suppress || options->baseline || options->report))
 		return refuse(reason, "--fail-if-leaked, --suppress, --baseline and --report go "
@@ -634,16 +662,44 @@ static int parse_words(int argc, char **argv, struct options *ret, struct reason
 			return refuse(reason, "--: empty name of a program");
 		ret->command = &argv[optind];
 	}
-	/* Exact from the beginning to the end is what a judgment needs. */
-	if (ret->fail_if_leaked && !ret->level_given && !ret->budget_given)
-		ret->level = LEVEL_HEAP;
-	return check_together(ret, reason);
+	return 0;
 }
 
-int options_parse(int argc, char **argv, struct options *ret, char *error, size_t size)
+/* An option of a file, as if it stood before the command line. */
+static int take_from_file(void *context, const char *name, const char *argument, char *error,
+			  size_t size)
 {
 	struct reason reason = {.text = error, .size = size};
+	size_t i = 0;
 
+	while (i < ROW_COUNT && strcmp(option_rows[i].name, name))
+		i++;
+	if (i == ROW_COUNT || !option_rows[i].take)
+		return refuse(&reason, "%s is not part of this version", name);
+	if (option_rows[i].argument && !argument)
+		return refuse(&reason, "%s needs its %s: %s = %s", name, option_rows[i].argument,
+			      name, option_rows[i].argument);
+	if (!option_rows[i].argument && argument)
+		return refuse(&reason, "%s stands alone, without =", name);
+	return option_rows[i].take(context, argument, &reason);
+}
+
+/* What goes with a command alone is nothing to complain of where a file says it for all. */
+static int read_files(const struct options *words, struct options *ret, struct reason *reason)
+{
+	int status;
+
+	ret->from_file = true;
+	status = options_file_read(&ret->files, words->config, take_from_file, ret, reason->text,
+				   reason->size);
+	ret->from_file = false;
+	if (!words->command)
+		ret->suppress = ret->baseline = NULL;
+	return status ? -EINVAL : 0;
+}
+
+static void set_defaults(struct options *ret)
+{
 	*ret = (struct options){
 		.level = LEVEL_AUTO,
 		.budget_percent = DEFAULT_BUDGET,
@@ -653,5 +709,31 @@ int options_parse(int argc, char **argv, struct options *ret, char *error, size_
 		.sort = SORT_DELTA,
 		.top = DEFAULT_TOP,
 	};
-	return parse_words(argc, argv, ret, &reason);
+}
+
+int options_parse(int argc, char **argv, struct options *ret, char *error, size_t size)
+{
+	struct reason reason = {.text = error, .size = size};
+	struct options words;
+	int status;
+
+	set_defaults(ret);
+	set_defaults(&words);
+	status = parse_words(argc, argv, &words, &reason);
+	if (!status)
+		status = check_together(&words, &reason);
+	if (!status && !words.no_config &&
+	    (words.action == ACTION_WATCH || words.action == ACTION_CHECK))
+		status = read_files(&words, ret, &reason);
+	if (!status)
+		status = parse_words(argc, argv, ret, &reason);
+	/* Exact from the beginning to the end is what a judgment needs. */
+	if (ret->fail_if_leaked && !ret->level_given && !ret->budget_given)
+		ret->level = LEVEL_HEAP;
+	return status;
+}
+
+void options_deinit(struct options *options)
+{
+	options_file_deinit(&options->files);
 }

@@ -9,6 +9,7 @@
 #include "core/functions.h"
 #include "core/snapshot.h"
 #include "core/view.h"
+#include "options_file.h"
 
 #include <stdio.h>
 
@@ -66,11 +67,16 @@ struct options {
 	const char *baseline;
 	const char *report;
 	bool level_given, budget_given;
+	const char *config; /* a file of options; NULL = those at their usual places */
+	bool no_config;
+	struct options_files files; /* what was read; strings point into them */
+	bool from_file;		    /* while they are read */
 	bool min_size_given; /* else the screen leaves out what is nothing beside the others */
 };
 
-/* 0, or -EINVAL with one line for the user in `error`. */
+/* 0, or -EINVAL with one line for the user in `error`; to be freed either way. */
 int options_parse(int argc, char **argv, struct options *ret, char *error, size_t size);
+void options_deinit(struct options *options);
 
 void options_write_help(FILE *out);
 /* The table of core/losses.h, as people read it; a test holds the manual page against it. */

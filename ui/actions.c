@@ -267,6 +267,14 @@ static enum screen_request on_side_back(struct screen *screen, struct view *view
 	return change_side(screen, view, -1);
 }
 
+static enum screen_request on_beside(struct screen *screen, struct view *view)
+{
+	(void)view;
+	screen->mode = MODE_BESIDE;
+	screen->beside.top = 0;
+	return SCREEN_NOTHING;
+}
+
 static enum screen_request on_mark(struct screen *screen, struct view *view)
 {
 	(void)screen;
@@ -379,6 +387,7 @@ static handler_fn *const handlers[ACTION_COUNT] = {
 	[ACTION_INVERT] = on_invert,
 	[ACTION_SIDE] = on_side,
 	[ACTION_SIDE_BACK] = on_side_back,
+	[ACTION_BESIDE] = on_beside,
 	[ACTION_MARK] = on_mark,
 	[ACTION_DELAY] = on_delay,
 	[ACTION_ABSOLUTE] = on_absolute,
@@ -402,6 +411,53 @@ static enum screen_request key_table(struct screen *screen, struct view *view, i
 	enum action action = keys_find(key);
 
 	return handlers[action] ? handlers[action](screen, view) : SCREEN_NOTHING;
+}
+
+/* What is not of sites works here as it does there. */
+static enum screen_request key_beside(struct screen *screen, struct view *view, int key)
+{
+	struct beside *beside = &screen->beside;
+	unsigned step = beside->page > 1 ? beside->page - 1 : 1;
+	enum action action = keys_find(key);
+
+	switch (action) {
+	case ACTION_UP:
+		beside->top -= beside->top ? 1 : 0;
+		break;
+	case ACTION_DOWN:
+		beside->top += beside->top < beside->last ? 1 : 0;
+		break;
+	case ACTION_PAGE_UP:
+		beside->top -= beside->top < step ? beside->top : step;
+		break;
+	case ACTION_PAGE_DOWN:
+	case ACTION_LAST:
+		beside->top = action == ACTION_LAST || beside->last - beside->top < step ?
+				      beside->last :
+				      beside->top + step;
+		break;
+	case ACTION_FIRST:
+		beside->top = 0;
+		break;
+	case ACTION_FREEZE:
+	case ACTION_LOOK_BACK:
+	case ACTION_LOOK_FORWARD:
+	case ACTION_MARK:
+	case ACTION_HELP:
+		return handlers[action](screen, view);
+	case ACTION_SIDE:
+	case ACTION_SIDE_BACK:
+		screen->mode = MODE_TABLE;
+		return handlers[action](screen, view);
+	case ACTION_BESIDE:
+	case ACTION_BACK:
+	case ACTION_QUIT:
+		screen->mode = MODE_TABLE;
+		break;
+	default:
+		break;
+	}
+	return SCREEN_NOTHING;
 }
 
 static enum screen_request key_help(struct screen *screen, struct view *view, int key)
@@ -543,7 +599,7 @@ static enum screen_request key_level(struct screen *screen, struct view *view, i
 static mode_fn *const modes[MODE_COUNT] = {
 	[MODE_TABLE] = key_table,   [MODE_HELP] = key_help,	[MODE_SORT] = key_sort,
 	[MODE_SEARCH] = key_prompt, [MODE_FILTER] = key_prompt, [MODE_DELAY] = key_prompt,
-	[MODE_LEVEL] = key_level,
+	[MODE_LEVEL] = key_level,   [MODE_BESIDE] = key_beside,
 };
 
 enum screen_request screen_key(struct screen *screen, struct view *view, int key)

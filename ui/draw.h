@@ -15,6 +15,7 @@
 #include "ui/stack.h"
 
 #define TOP_DELTAS 2
+#define TOP_SITES  3
 
 struct draw {
 	struct canvas *canvas;
@@ -30,7 +31,8 @@ struct draw {
 	/* What one pass over the sites tells. */
 	enum verdict worst[SIDE_COUNT];
 	size_t sites[SIDE_COUNT];
-	const struct site_stats *top;		     /* picture->top_site, or NULL */
+	const struct site_stats *top;			      /* picture->top_site, or NULL */
+	const struct site_stats *tops[SIDE_COUNT][TOP_SITES]; /* that grew most, then largest */
 	const struct site_stats *deltas[TOP_DELTAS]; /* user sites that grew most since the mark */
 };
 

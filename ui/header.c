@@ -4,6 +4,7 @@
  * RSS made of, what grew since the mark. Shown parts add up to the shown sum: they are rounded
  * together.
  */
+#include "core/holdings.h"
 #include "core/losses.h"
 #include "ui/draw.h"
 #include "ui/theme.h"
@@ -206,6 +207,63 @@ static const struct site_stats *culprit(const struct draw *draw)
 	return draw->top;
 }
 
+/* What is left until no descriptor can be opened: "limit of 1,024 in 5m10s". */
+static void fd_limit_text(const struct picture *picture, char *ret, size_t size)
+{
+	const struct holding_stats *fds = &picture->holdings[HOLDING_FDS];
+	char limit[FORMAT_SIZE], time[FORMAT_SIZE];
+
+	ret[0] = '\0';
+	if (fds->known && fds->limit > fds->value && fds->rate_per_s > 0)
+		snprintf(
+			ret, size, "limit of %s in %s", format_count(limit, fds->limit),
+			format_duration(time, (double)(fds->limit - fds->value) / fds->rate_per_s));
+}
+
+/* The line of the verdict, where what leaks is not memory of a site. */
+static void draw_leaking_holding(const struct draw *draw)
+{
+	const struct picture *picture = draw->picture;
+	size_t leak = picture->leaking_holding - 1;
+	const struct holding_stats *stats = &picture->holdings[leak];
+	struct piece pieces[] = {
+		{.before = "", .style = verdict_style(VERDICT_LEAKING)},
+		{.before = "  ", .style = STYLE_TITLE},
+		{.before = " ", .style = STYLE_TITLE},
+		{.before = draw->layout.wide ? ", " : "  ", .rank = 1},
+		{.before = "  ", .rank = 2},
+		{.before = "  ", .rank = 3, .style = STYLE_DIM},
+	};
+	char number[FORMAT_SIZE] = "";
+
+	snprintf(pieces[0].text, sizeof(pieces[0].text), "%s %s", verdict_glyph(VERDICT_LEAKING),
+		 verdict_word(VERDICT_LEAKING));
+	snprintf(pieces[1].text, sizeof(pieces[1].text), "%s", holding_name(picture, leak));
+	holding_format_rate(pieces[2].text, leak, stats->judgment.rate_bytes_per_s);
+	if (stats->judgment.one_in > 1)
+		format_kept(number, 1 / stats->judgment.one_in);
+	snprintf(pieces[3].text, sizeof(pieces[3].text), "%s%snever closed", number,
+		 number[0] ? " " : "");
+	fd_limit_text(picture, pieces[4].text, sizeof(pieces[4].text));
+	if (draw->layout.wide)
+		snprintf(pieces[5].text, sizeof(pieces[5].text), "b shows them");
+	draw_pieces(draw->canvas, 1, 0, draw->canvas->columns, pieces,
+		    sizeof(pieces) / sizeof(pieces[0]));
+}
+
+/* Beside a leak of memory. */
+static void also_text(const struct picture *picture, struct piece *ret)
+{
+	size_t leak = picture->leaking_holding - 1;
+	char rate[FORMAT_SIZE];
+
+	if (!picture->leaking_holding)
+		return;
+	snprintf(
+		ret->text, sizeof(ret->text), "also %s %s", holding_name(picture, leak),
+		holding_format_rate(rate, leak, picture->holdings[leak].judgment.rate_bytes_per_s));
+}
+
 static void draw_verdict(const struct draw *draw)
 {
 	const struct picture *picture = draw->picture;
@@ -220,10 +278,15 @@ static void draw_verdict(const struct draw *draw)
 		{.before = " ", .style = STYLE_TITLE, .rank = 1},
 		{.before = wide ? ", " : "  ", .rank = 2},
 		{.before = ": ", .rank = 3},
+		{.before = "; ", .rank = 2, .style = STYLE_BAD},
 	};
 	char death[80] = "", sentence[160], number[FORMAT_SIZE];
 	unsigned columns = draw->canvas->columns, right;
 
+	if (!leaking && picture->leaking_holding) {
+		draw_leaking_holding(draw);
+		return;
+	}
 	/* Without the heap's book nobody knows how frees follow. */
 	if (leaking || unseen)
 		snprintf(sentence, sizeof(sentence), "%s", verdict_word(judgment->verdict));
@@ -246,6 +309,7 @@ static void draw_verdict(const struct draw *draw)
 			 level_name(picture->level));
 	if (leaking)
 		leak_pieces(draw, &pieces[3], &pieces[4]);
+	also_text(picture, &pieces[5]);
 	if (wide)
 		death_text(draw, true, death, sizeof(death));
 	right = canvas_width(draw->canvas, death);

@@ -22,8 +22,9 @@ struct layout layout_for(unsigned rows, unsigned columns, bool maps_pane)
 		layout.boxed = layout.wide && rows >= 30;
 		layout.panes = layout.boxed ? (maps_pane && columns >= 150 ? 3 : 2) : 0;
 		layout.graph_row = layout.header_rows;
-		layout.graph_rows =
-			layout.boxed ? clamp(rows / 6, 5, 14) + 2 : clamp(rows / 5, 5, 8);
+		layout.graph_rows = layout.boxed ?
+					    clamp(rows / 6 + (rows >= 36 ? 4 : 0), 5, 14) + 2 :
+					    clamp(rows / 5, 5, 8);
 		layout.graph_columns = columns - layout.panes * (LAYOUT_PANE_WIDTH + 1);
 		layout.heading_row += layout.graph_rows;
 	}

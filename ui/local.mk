@@ -1,6 +1,7 @@
 noinst_LIBRARIES += libui.a
 libui_a_SOURCES = \
 	ui/actions.c \
+	ui/beside.c ui/beside.h \
 	ui/canvas.c ui/canvas.h \
 	ui/columns.c ui/columns.h \
 	ui/draw.c ui/draw.h \

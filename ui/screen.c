@@ -70,6 +70,26 @@ static void site_text(void *context, const struct picture *picture, const struct
 
 /* Drawing. */
 
+/* Puts a site in its place among the three of its side that grew most since the mark. */
+static void gather_top(struct draw *draw, const struct site_stats *site)
+{
+	const struct site_stats **tops = draw->tops[site->info->side % SIDE_COUNT];
+
+	if (site->info->flags & SITE_UNMATCHED || site->ended)
+		return;
+	for (size_t i = 0; site && i < TOP_SITES; i++) {
+		const struct site_stats *other = tops[i];
+
+		if (other &&
+		    (other->delta_bytes > site->delta_bytes ||
+		     (other->delta_bytes == site->delta_bytes &&
+		      totals_live_bytes(&other->totals) >= totals_live_bytes(&site->totals))))
+			continue;
+		tops[i] = site;
+		site = other;
+	}
+}
+
 static void gather(struct draw *draw)
 {
 	static const uint8_t urgency[VERDICT_COUNT] = {
@@ -87,6 +107,7 @@ static void gather(struct draw *draw)
 		enum verdict verdict = site->judgment.verdict;
 
 		draw->sites[side]++;
+		gather_top(draw, site);
 		/* What cannot be judged yet says nothing of the side, unless it is all there is. */
 		if (verdict != VERDICT_WARMING_UP && urgency[verdict] > urgency[draw->worst[side]])
 			draw->worst[side] = verdict;
@@ -252,7 +273,10 @@ void screen_draw(struct screen *screen, struct canvas *canvas, struct view *view
 	header_draw(&draw);
 	graph_draw(&draw);
 	split_draw(&draw);
-	table_draw(&screen->table, &draw);
+	if (screen->mode == MODE_BESIDE)
+		beside_draw(&screen->beside, &draw);
+	else
+		table_draw(&screen->table, &draw);
 	draw_bottom(screen, &draw);
 	if (screen->mode == MODE_SORT) {
 		bool inverted;

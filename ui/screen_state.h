@@ -3,6 +3,7 @@
 #ifndef MEMTOP_UI_SCREEN_STATE_H
 #define MEMTOP_UI_SCREEN_STATE_H
 
+#include "ui/beside.h"
 #include "ui/screen.h"
 #include "ui/stack.h"
 #include "ui/table.h"
@@ -12,6 +13,7 @@
 enum mode {
 	MODE_TABLE,
 	MODE_HELP,
+	MODE_BESIDE, /* other rows in the place of the table */
 	MODE_SORT,
 	MODE_SEARCH, /* the prompts */
 	MODE_FILTER,
@@ -23,6 +25,7 @@ enum mode {
 struct screen {
 	enum mode mode;
 	struct table table;
+	struct beside beside;
 	unsigned sideways;
 	bool absolute;
 	struct stack_options stacks;

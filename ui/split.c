@@ -52,19 +52,105 @@ static void frees_text(const struct draw *draw, const struct side_stats *side, c
 	per_second_text(side->frees_per_s, ret);
 }
 
+typedef void line_fn(const struct draw *draw, enum side side, unsigned index, unsigned row,
+		     unsigned column);
+
+static line_fn draw_value, draw_spark, draw_top;
+
+/* A low pane leaves out the lines of the highest rank. */
 static const struct {
+	line_fn *draw;
+	unsigned rank;
 	const char *labels[SIDE_COUNT]; /* NULL = the change since the mark */
 	void (*text)(const struct draw *draw, const struct side_stats *side, char *ret);
+	unsigned top; /* which of the side's sites */
 } lines[] = {
-	{{"live", "live", "live"}, live_text},
-	{{NULL, NULL, NULL}, delta_text},
-	{{"rate", "rate", "rate"}, rate_text},
-	{{"blocks", "maps", "objects"}, blocks_text},
-	{{"malloc/s", "mmap/s", "alloc/s"}, allocations_text},
-	{{"free/s", "unmap/s", "free/s"}, frees_text},
+	{draw_value, 0, {"live", "live", "live"}, live_text, 0},
+	{draw_value, 1, {NULL, NULL, NULL}, delta_text, 0},
+	{draw_value, 2, {"rate", "rate", "rate"}, rate_text, 0},
+	{draw_value, 7, {"blocks", "maps", "objects"}, blocks_text, 0},
+	{draw_value, 8, {"malloc/s", "mmap/s", "alloc/s"}, allocations_text, 0},
+	{draw_value, 9, {"free/s", "unmap/s", "free/s"}, frees_text, 0},
+	{draw_spark, 4, {0}, NULL, 0},
+	{draw_top, 3, {0}, NULL, 0},
+	{draw_top, 5, {0}, NULL, 1},
+	{draw_top, 6, {0}, NULL, 2},
 };
 
-#define LINE_COUNT (sizeof(lines) / sizeof(lines[0]))
+#define LINE_COUNT  (sizeof(lines) / sizeof(lines[0]))
+#define SPARK_CELLS (LAYOUT_PANE_WIDTH - 4)
+#define SPARK_LEAST 64 /* of the greatest value, one in so many; less change is drawn flat */
+
+static void draw_value(const struct draw *draw, enum side side, unsigned index, unsigned row,
+		       unsigned column)
+{
+	char label[32], value[FORMAT_SIZE];
+	unsigned taken;
+
+	if (lines[index].labels[side])
+		snprintf(label, sizeof(label), "%s", lines[index].labels[side]);
+	else
+		snprintf(label, sizeof(label), "Δ %s", draw_mark_name(draw));
+	lines[index].text(draw, &draw->picture->sides[side], value);
+	taken = canvas_text_cut(draw->canvas, row, column + 1, LABEL_CELLS, STYLE_DIM, label);
+	canvas_text_right(draw->canvas, row, column + 1 + taken, VALUE_END - taken - 1,
+			  STYLE_NORMAL, value);
+}
+
+/* What was live in each part of the run, from its least to its most. */
+static void draw_spark(const struct draw *draw, enum side side, unsigned index, unsigned row,
+		       unsigned column)
+{
+	static const char *const bars[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+	const struct history_point *points = draw->picture->history;
+	size_t count = draw->picture->history_count;
+	uint64_t low = UINT64_MAX, high = 0, first, span;
+
+	(void)index;
+	if (count < 2)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t live = points[i].live_bytes[side];
+
+		low = live < low ? live : low;
+		high = live > high ? live : high;
+	}
+	first = points[0].time_ns;
+	span = points[count - 1].time_ns - first;
+	for (unsigned cell = 0, i = 0; cell < SPARK_CELLS; cell++) {
+		uint64_t until = first + span / SPARK_CELLS * (cell + 1);
+		unsigned height = 0;
+
+		/* The last point of the cell's part of time; the one before, where it has none. */
+		while (i + 1 < count && (points[i + 1].time_ns <= until || cell + 1 == SPARK_CELLS))
+			i++;
+		if (high - low > high / SPARK_LEAST)
+			height = (unsigned)((double)(points[i].live_bytes[side] - low) /
+						    (double)(high - low) * 7 +
+					    0.5);
+		canvas_text(draw->canvas, row, column + 1 + cell, 1, STYLE_GRAPH, bars[height]);
+	}
+}
+
+static void draw_top(const struct draw *draw, enum side side, unsigned index, unsigned row,
+		     unsigned column)
+{
+	const struct site_stats *site = draw->tops[side][lines[index].top];
+	char name[STACK_NAME_SIZE], value[FORMAT_SIZE];
+	unsigned width;
+
+	if (!site)
+		return;
+	stack_site_name(draw->resolver, draw->picture->modules, site->info, name, sizeof(name));
+	if (site->delta_bytes)
+		format_delta(value, site->delta_bytes);
+	else
+		format_bytes(value, totals_live_bytes(&site->totals));
+	width = canvas_width(draw->canvas, value);
+	canvas_text_cut(draw->canvas, row, column + 1, VALUE_END - width - 2, STYLE_NORMAL, name);
+	canvas_text_right(draw->canvas, row, column + VALUE_END - width, width,
+			  verdict_style(site->judgment.verdict), value);
+}
 
 static void draw_lines(const struct draw *draw, enum side which, unsigned column, unsigned rows)
 {
@@ -76,20 +162,9 @@ static void draw_lines(const struct draw *draw, enum side which, unsigned column
 			    "not watched");
 		return;
 	}
-	for (unsigned i = 0; i < LINE_COUNT && i < rows; i++, row++) {
-		char label[32], value[FORMAT_SIZE];
-		unsigned taken;
-
-		if (lines[i].labels[which])
-			snprintf(label, sizeof(label), "%s", lines[i].labels[which]);
-		else
-			snprintf(label, sizeof(label), "Δ %s", draw_mark_name(draw));
-		lines[i].text(draw, side, value);
-		taken = canvas_text_cut(draw->canvas, row, column + 1, LABEL_CELLS, STYLE_DIM,
-					label);
-		canvas_text_right(draw->canvas, row, column + 1 + taken, VALUE_END - taken - 1,
-				  STYLE_NORMAL, value);
-	}
+	for (unsigned i = 0; i < LINE_COUNT; i++)
+		if (lines[i].rank < rows)
+			lines[i].draw(draw, which, i, row++, column);
 }
 
 static void draw_pane(const struct draw *draw, enum side which, unsigned column, bool last)

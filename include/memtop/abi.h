@@ -99,7 +99,16 @@ enum abi_loss {
 	ABI_LOSS_ADDRESS_TOO_WIDE = 8,	   /* address of 52 bits or more */
 	ABI_LOSS_SIZE_TOO_LARGE = 9,	   /* block of ABI_SIZE_MAX bytes or more */
 	ABI_LOSS_KERNEL_EVENT_MISSED = 10, /* a kernel allocation or free in an interrupt */
+	ABI_LOSS_RELEASED_IN_BULK = 11,	   /* a heap or arena was given back as a whole */
 	ABI_LOSS_COUNT = 16,
+};
+
+/* The cookie of a probe of a function that gives back all blocks of a heap, or may. */
+enum abi_bulk {
+	ABI_BULK_ALWAYS = 1,   /* each call does */
+	ABI_BULK_NAMED = 2,    /* (name): jemalloc's mallctl() */
+	ABI_BULK_LOOKUP = 3,   /* (name, where its numbers go) */
+	ABI_BULK_NUMBERED = 4, /* (numbers, how many) */
 };
 
 /* abi_site.flags */

@@ -115,6 +115,8 @@ static int refuse_several(struct search *search, const struct lookup *lookup)
 
 static int miss(struct search *search, const struct function_description *function, bool module)
 {
+	if (function->may_miss)
+		return 0;
 	if (!search->options->functions_may_miss)
 		return module ? refuse(search, function, "process %d has mapped no such function",
 				       search->pid) :
@@ -144,9 +146,12 @@ static int add_function(struct search *search, const struct function_description
 	point->returns = point->frees ? PROBE_RETURN_NONE : PROBE_RETURN_EXITS;
 	/* For one that frees as well: it tells that a function begins there. */
 	status = point_find_exits(search, hit->object, point, why, sizeof(why));
-	if (status && (!point->frees || function->name[0] == '\0'))
-		return refuse(search, function, "%s", why);
-	return 0;
+	if (!status || (point->frees && function->name[0]))
+		return 0;
+	free(point->name);
+	free(point->path);
+	search->points->count--; /* it is the last one */
+	return refuse(search, function, "%s", why);
 }
 
 static int search_function(struct search *search, const struct function_description *function)
@@ -176,6 +181,10 @@ static int search_function(struct search *search, const struct function_descript
 	else
 		status = add_function(search, function, lookup.hits.data);
 	vec_deinit(&lookup.hits);
+	if (status && function->may_miss) {
+		snprintf(search->points->note, sizeof(search->points->note), "%s", search->error);
+		status = 0;
+	}
 	return status;
 }
 

@@ -7,9 +7,17 @@
 #define OPERATOR_NEW (ALLOCATOR_OPERATOR | ALLOCATOR_THROWS)
 #define OWN	     ALLOCATOR_OWN_NAME
 #define OWN_NEW	     (ALLOCATOR_OWN_NAME | ALLOCATOR_THROWS)
+#define FAMILY_BULK  (ALLOCATOR_FAMILY | ALLOCATOR_BULK)
+#define OWN_BULK     (ALLOCATOR_OWN_NAME | ALLOCATOR_BULK)
 
 /* clang-format off */
 const struct allocator_function allocator_functions[] = {
+	/* what gives back many blocks at once: jemalloc's arenas, heaps of mimalloc and rpmalloc */
+	{"mallctl", SHAPE_BULK_NAMED, ABI_KIND_NONE, FAMILY_BULK},
+	{"mallctlnametomib", SHAPE_BULK_LOOKUP, ABI_KIND_NONE, FAMILY_BULK},
+	{"mallctlbymib", SHAPE_BULK_NUMBERED, ABI_KIND_NONE, FAMILY_BULK},
+	{"mi_heap_destroy", SHAPE_BULK, ABI_KIND_NONE, OWN_BULK},
+	{"rpmalloc_heap_free_all", SHAPE_BULK, ABI_KIND_NONE, OWN_BULK},
 	/* what frees */
 	{"free", SHAPE_FREE, ABI_KIND_NONE, FAMILY},
 	{"cfree", SHAPE_FREE, ABI_KIND_NONE, FAMILY},
@@ -171,6 +179,10 @@ static const struct {
 	[SHAPE_OLD_COUNT_SIZE] = {3, 2, 1, 0},
 	[SHAPE_ANY_OLD_COUNT_SIZE] = {4, 3, 2, 1},
 	[SHAPE_FREE] = {1, NO, NO, 0},
+	[SHAPE_BULK] = {1, NO, NO, NO},
+	[SHAPE_BULK_NAMED] = {1, NO, NO, NO},
+	[SHAPE_BULK_LOOKUP] = {2, NO, NO, NO},
+	[SHAPE_BULK_NUMBERED] = {2, NO, NO, NO},
 };
 
 /* What the programs take for the arguments of a kind if the cookie does not tell. */
@@ -206,6 +218,8 @@ uint64_t allocator_cookie(const struct allocator_function *function)
 {
 	uint64_t cookie = function->kind;
 
+	if (function->flags & ALLOCATOR_BULK)
+		return ABI_BULK_ALWAYS + (function->shape - SHAPE_BULK);
 	if (function->shape == shape_of_kind(function->kind))
 		return cookie;
 	return cookie | ABI_COOKIE_SHAPED |

@@ -25,6 +25,10 @@ enum allocator_shape {
 	SHAPE_OLD_COUNT_SIZE,	  /* (old, count, size) */
 	SHAPE_ANY_OLD_COUNT_SIZE, /* (any, old, count, size) */
 	SHAPE_FREE,		  /* (old), no result */
+	SHAPE_BULK,		  /* whatever they are */
+	SHAPE_BULK_NAMED,	  /* (name) */
+	SHAPE_BULK_LOOKUP,	  /* (name, where its numbers go) */
+	SHAPE_BULK_NUMBERED,	  /* (numbers, how many) */
 	SHAPE_COUNT,
 };
 
@@ -33,6 +37,7 @@ enum allocator_flag {
 	ALLOCATOR_OPERATOR = 1u << 1, /* of C++: made of another function unless it is proved not */
 	ALLOCATOR_THROWS = 1u << 2,   /* no return probe may stand on it */
 	ALLOCATOR_OWN_NAME = 1u << 3, /* nobody else's: counts without being exported, too */
+	ALLOCATOR_BULK = 1u << 4,     /* gives back many blocks that nobody names */
 };
 
 struct allocator_function {
@@ -41,6 +46,12 @@ struct allocator_function {
 	enum abi_kind kind; /* ABI_KIND_NONE: it only frees */
 	unsigned flags;
 };
+
+/* Does it free a block that it is told? */
+static inline bool allocator_frees(const struct allocator_function *function)
+{
+	return function->kind == ABI_KIND_NONE && !(function->flags & ALLOCATOR_BULK);
+}
 
 /* Functions that free come first, as they are to be watched first. */
 extern const struct allocator_function allocator_functions[];

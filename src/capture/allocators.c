@@ -86,7 +86,7 @@ static bool is_half(const struct search *search, const struct object *object, co
 		if (!wanted->prefix || strcmp(wanted->prefix, prefix))
 			continue;
 		allocates |= wanted->function->kind != ABI_KIND_NONE;
-		frees |= wanted->function->kind == ABI_KIND_NONE;
+		frees |= allocator_frees(wanted->function);
 	}
 	return !allocates || !frees;
 }
@@ -459,7 +459,7 @@ static bool is_complete(const struct probe_points *points)
 
 	vec_for_each(point, points) {
 		allocates |= !point->frees;
-		frees |= point->frees;
+		frees |= point->frees && (!point->function || allocator_frees(point->function));
 	}
 	return allocates && frees;
 }

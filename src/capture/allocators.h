@@ -36,7 +36,7 @@ struct probe_point {
 	const struct allocator_function *function; /* NULL: described by the user */
 	char *name;				   /* as the file, or the user, calls it; owned */
 	uint64_t cookie;			   /* ABI_COOKIE_* */
-	bool frees;
+	bool frees;				   /* or gives back in bulk: it has no result */
 	enum probe_return returns;
 	struct probe_exit *exits; /* their places are offsets in the file; owned */
 	size_t exit_count;

@@ -46,6 +46,7 @@ static void choose_programs(struct heap *heap)
 	bpf_program__set_autoload(s->progs.allocate_leave, heap->counts[HEAP_ENTERS]);
 	bpf_program__set_autoload(s->progs.allocate_exit, !session);
 	bpf_program__set_autoload(s->progs.release_enter, heap->counts[HEAP_RELEASES]);
+	bpf_program__set_autoload(s->progs.bulk_release, heap->counts[HEAP_BULK]);
 	s->rodata->cfg_functions = heap->functions;
 	probe_prepare_program(s->progs.allocate_session, PROBE_SESSION);
 	probe_prepare_program(s->progs.allocate_enter, entry_kind(heap));
@@ -53,6 +54,7 @@ static void choose_programs(struct heap *heap)
 	probe_prepare_program(s->progs.allocate_leave, entry_kind(heap));
 	probe_prepare_program(s->progs.free_enter, entry_kind(heap));
 	probe_prepare_program(s->progs.release_enter, entry_kind(heap));
+	probe_prepare_program(s->progs.bulk_release, entry_kind(heap));
 	probe_prepare_program(s->progs.count_enter, entry_kind(heap));
 	probe_prepare_program(s->progs.modules_change, entry_kind(heap));
 }
@@ -218,7 +220,9 @@ static int attach_all(struct heap *heap)
 	/* Where it cannot be had, looking at the maps from time to time has to do. */
 	if (heap->loader.path)
 		attach(heap, s->progs.modules_change, kind, false, &heap->loader, 1);
-	error = attach_role(heap, s->progs.free_enter, kind, false, HEAP_FREES);
+	error = attach_role(heap, s->progs.bulk_release, kind, false, HEAP_BULK);
+	if (!error)
+		error = attach_role(heap, s->progs.free_enter, kind, false, HEAP_FREES);
 	if (!error)
 		error = attach_role(heap, s->progs.release_enter, kind, false, HEAP_RELEASES);
 	/* Returns first: an entry seen is then never without its return. */

@@ -15,6 +15,7 @@ struct heap;
 
 /* What a probe of the heap does. In the order in which they are placed. */
 enum heap_role {
+	HEAP_BULK,	/* gives back many blocks that it does not name; ABI_BULK_* */
 	HEAP_FREES,	/* free itself, its block is the first argument */
 	HEAP_RELEASES,	/* the cookie tells which argument is the block */
 	HEAP_LEAVES,	/* on a return instruction of a function that HEAP_ENTERS stands on */

@@ -244,6 +244,8 @@ static void add_probes(const struct probe_point *point, struct probe_list *lists
 
 	if (point->frees)
 		role = point->cookie & ABI_COOKIE_SHAPED ? HEAP_RELEASES : HEAP_FREES;
+	if (point->function && point->function->flags & ALLOCATOR_BULK)
+		role = HEAP_BULK;
 	*vec_push(&lists[role]) = probe;
 	if (role != HEAP_ENTERS)
 		return;

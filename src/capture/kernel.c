@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 #define DEFAULT_BUCKETS 65536
-#define DEFAULT_SITES	4096
+#define DEFAULT_SITES	8192
+#define FIRST_TABLES_MS 200 /* at most */
 
 struct kernel_side {
 	struct kernel_book *book;
@@ -27,8 +28,8 @@ void kernel_side_default_sizes(struct ledger_sizes *ret)
 	*ret = (struct ledger_sizes){.buckets = DEFAULT_BUCKETS, .sites = DEFAULT_SITES};
 }
 
-static int open_book(struct kernel_side *side, const struct ledger_sizes *sizes, char *error,
-		     size_t size)
+static int open_book(struct kernel_side *side, const struct ledger_sizes *sizes,
+		     struct unwinder *unwinder, char *error, size_t size)
 {
 	struct ledger_sizes wanted = *sizes;
 	int cpus = libbpf_num_possible_cpus();
@@ -38,11 +39,11 @@ static int open_book(struct kernel_side *side, const struct ledger_sizes *sizes,
 		return cpus;
 	}
 	wanted.threads = cpus; /* a stack is captured on each CPU */
-	return kernel_book_open(&wanted, monotonic_ns(), &side->book, error, size);
+	return kernel_book_open(&wanted, unwinder, monotonic_ns(), &side->book, error, size);
 }
 
-int kernel_side_open_sized(pid_t pid, const struct ledger_sizes *sizes, struct kernel_side **ret,
-			   char *error, size_t size)
+int kernel_side_open_sized(pid_t pid, const struct ledger_sizes *sizes, struct unwinder *unwinder,
+			   struct kernel_side **ret, char *error, size_t size)
 {
 	struct kernel_text texts[KERNEL_SKIPPED_TEXTS];
 	struct kernel_side *side;
@@ -55,7 +56,7 @@ int kernel_side_open_sized(pid_t pid, const struct ledger_sizes *sizes, struct k
 		return -EOPNOTSUPP;
 	}
 	side = xcalloc(1, sizeof(*side));
-	status = open_book(side, sizes, error, size);
+	status = open_book(side, sizes, unwinder, error, size);
 	if (status) {
 		free(side);
 		return status;
@@ -63,7 +64,11 @@ int kernel_side_open_sized(pid_t pid, const struct ledger_sizes *sizes, struct k
 	kernel_matching_start(&side->matching, side->book);
 	kernel_find_skipped_texts(texts);
 	kernel_book_skip(side->book, texts);
+	/* While the child is at work; the watch goes on with the rest. */
+	if (unwinder)
+		unwinder->ops->work(unwinder, FIRST_TABLES_MS);
 	kernel_matching_finish(&side->matching, side->book);
+	kernel_book_walk_user(side->book);
 	status = kernel_book_begin(side->book, pid);
 	if (status) {
 		snprintf(error, size, "cannot attach to the kernel's allocation tracepoints: %s",
@@ -75,12 +80,13 @@ int kernel_side_open_sized(pid_t pid, const struct ledger_sizes *sizes, struct k
 	return 0;
 }
 
-int kernel_side_open(pid_t pid, struct kernel_side **ret, char *error, size_t size)
+int kernel_side_open(pid_t pid, struct unwinder *unwinder, struct kernel_side **ret, char *error,
+		     size_t size)
 {
 	struct ledger_sizes sizes;
 
 	kernel_side_default_sizes(&sizes);
-	return kernel_side_open_sized(pid, &sizes, ret, error, size);
+	return kernel_side_open_sized(pid, &sizes, unwinder, ret, error, size);
 }
 
 void kernel_side_close(struct kernel_side *side)

@@ -10,6 +10,7 @@
 
 #include "capture/ledger.h"
 #include "capture/sites.h"
+#include "core/unwinder.h"
 
 struct kernel_side;
 
@@ -18,11 +19,14 @@ void kernel_side_default_sizes(struct ledger_sizes *ret);
 
 /*
  * Watches from now on, after a calibration of some 0.1 s. 0, or -errno with a line for the user in
- * `error`: -EPERM, -EOPNOTSUPP (no BTF, no tracing programs, another PID namespace).
+ * `error`: -EPERM, -EOPNOTSUPP (no BTF, no tracing programs, another PID namespace). `unwinder`
+ * gives the user's part of the stacks its tables; without one (NULL) only its innermost frame is
+ * there, marked.
  */
-int kernel_side_open(pid_t pid, struct kernel_side **ret, char *error, size_t size);
-int kernel_side_open_sized(pid_t pid, const struct ledger_sizes *sizes, struct kernel_side **ret,
-			   char *error, size_t size);
+int kernel_side_open(pid_t pid, struct unwinder *unwinder, struct kernel_side **ret, char *error,
+		     size_t size);
+int kernel_side_open_sized(pid_t pid, const struct ledger_sizes *sizes, struct unwinder *unwinder,
+			   struct kernel_side **ret, char *error, size_t size);
 void kernel_side_close(struct kernel_side *side);
 
 /* Its `control` is what the cohort clock writes. */

@@ -16,7 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CACHE_SLOTS 1024
+#define CACHE_SLOTS	 1024
+#define PAGES_PER_BUCKET 16
+#define VOTES_NEEDED	 3
 
 /* In the order of attaching: frees are watched before allocations are. */
 enum program {
@@ -24,6 +26,8 @@ enum program {
 	PROGRAM_CACHE_FREE,
 	PROGRAM_KFREE_MISSED, /* looks at what the first on its tracepoint missed */
 	PROGRAM_CACHE_FREE_MISSED,
+	PROGRAM_PAGE_FREE,
+	PROGRAM_PAGE_MEASURED, /* with the calibration only */
 	PROGRAM_KMALLOC,
 	PROGRAM_CACHE_ALLOC,
 	PROGRAM_COUNT
@@ -34,6 +38,7 @@ struct kernel_book {
 	struct ledger ledger;
 	struct abi_cache *caches;
 	uint32_t *homes;
+	uint32_t *page_counts;
 	uint64_t *implicit_frees;
 	struct bpf_program *programs[PROGRAM_COUNT];
 	struct bpf_link *links[PROGRAM_COUNT];
@@ -47,24 +52,38 @@ static size_t map_bytes(size_t element, size_t count)
 	return (element * count + page - 1) & ~(page - 1);
 }
 
-static int load(struct kernel_book *book, const struct ledger_sizes *sizes, uint64_t now_ns)
+static int load(struct kernel_book *book, const struct ledger_sizes *sizes,
+		struct unwinder *unwinder, uint64_t now_ns)
 {
 	struct kernel_bpf *s = book->skeleton;
+	struct kernel_facts facts;
 	int error;
 
 	s->rodata->cfg_bucket_mask = sizes->buckets - 1;
 	s->rodata->cfg_site_mask = sizes->sites - 1;
 	s->rodata->cfg_cache_mask = CACHE_SLOTS - 1;
-	s->rodata->cfg_preempt_count_from_rq = kernel_preempt_count_from_rq();
+	s->rodata->cfg_page_mask = sizes->buckets * PAGES_PER_BUCKET - 1;
+	kernel_facts_read(&facts);
+	s->rodata->cfg_preempt_count_from_rq = facts.preempt_count_from_rq;
+	s->rodata->cfg_page_shift = facts.page_shift;
+	s->rodata->cfg_page_scale = facts.page_scale;
+	s->bss->page_measure.on = facts.page_scale > 0;
 	error = ledger_size_maps(s->obj, sizes);
 	if (!error)
 		error = bpf_map__set_max_entries(s->maps.implicit_frees, sizes->sites);
 	if (!error)
 		error = bpf_map__set_max_entries(s->maps.homes, sizes->buckets);
 	if (!error)
+		error = bpf_map__set_max_entries(s->maps.page_counts,
+						 sizes->buckets * PAGES_PER_BUCKET);
+	if (!error)
 		error = bpf_map__set_max_entries(s->maps.caches, CACHE_SLOTS);
+	if (!error && unwinder)
+		error = unwinder->ops->prepare(unwinder, s->obj);
 	if (!error)
 		error = kernel_bpf__load(s);
+	if (!error && unwinder)
+		error = unwinder->ops->adopt(unwinder, s->obj);
 	if (!error)
 		error = ledger_init(&book->ledger, s->obj, sizes, now_ns);
 	return error;
@@ -100,6 +119,10 @@ static int map_tables(struct kernel_book *book)
 	if (!error)
 		error = map_table(s->maps.implicit_frees, sizeof(*book->implicit_frees),
 				  book->ledger.sizes.sites, (void **)&book->implicit_frees);
+	if (!error)
+		error = map_table(s->maps.page_counts, sizeof(*book->page_counts),
+				  book->ledger.sizes.buckets * PAGES_PER_BUCKET,
+				  (void **)&book->page_counts);
 	return error;
 }
 
@@ -126,8 +149,8 @@ static int explained_status(int status)
 	return status == -ENOMEM ? status : -EOPNOTSUPP;
 }
 
-int kernel_book_open(const struct ledger_sizes *sizes, uint64_t now_ns, struct kernel_book **ret,
-		     char *error, size_t size)
+int kernel_book_open(const struct ledger_sizes *sizes, struct unwinder *unwinder, uint64_t now_ns,
+		     struct kernel_book **ret, char *error, size_t size)
 {
 	struct kernel_book *book = xcalloc(1, sizeof(*book));
 	struct kernel_bpf *s;
@@ -136,7 +159,7 @@ int kernel_book_open(const struct ledger_sizes *sizes, uint64_t now_ns, struct k
 	bpf_log_init();
 	bpf_log_clear();
 	s = book->skeleton = kernel_bpf__open();
-	status = s ? load(book, sizes, now_ns) : -errno;
+	status = s ? load(book, sizes, unwinder, now_ns) : -errno;
 	if (!status)
 		status = map_tables(book);
 	if (status) {
@@ -148,6 +171,8 @@ int kernel_book_open(const struct ledger_sizes *sizes, uint64_t now_ns, struct k
 	book->programs[PROGRAM_CACHE_FREE] = s->progs.kmem_cache_free;
 	book->programs[PROGRAM_KFREE_MISSED] = s->progs.kfree_missed;
 	book->programs[PROGRAM_CACHE_FREE_MISSED] = s->progs.kmem_cache_free_missed;
+	book->programs[PROGRAM_PAGE_FREE] = s->progs.page_free;
+	book->programs[PROGRAM_PAGE_MEASURED] = s->progs.page_alloc_measured;
 	book->programs[PROGRAM_KMALLOC] = s->progs.kmalloc;
 	book->programs[PROGRAM_CACHE_ALLOC] = s->progs.kmem_cache_alloc;
 	*ret = book;
@@ -161,6 +186,8 @@ void kernel_book_close(struct kernel_book *book)
 	kernel_book_detach(book);
 	unmap_table(book->caches, sizeof(*book->caches), CACHE_SLOTS);
 	unmap_table(book->homes, sizeof(*book->homes), book->ledger.sizes.buckets);
+	unmap_table(book->page_counts, sizeof(*book->page_counts),
+		    book->ledger.sizes.buckets * PAGES_PER_BUCKET);
 	unmap_table(book->implicit_frees, sizeof(*book->implicit_frees), book->ledger.sizes.sites);
 	ledger_deinit(&book->ledger);
 	kernel_bpf__destroy(book->skeleton);
@@ -172,7 +199,8 @@ static int attach(struct kernel_book *book)
 	for (int i = 0; i < PROGRAM_COUNT; i++) {
 		int error;
 
-		if (book->links[i])
+		if (book->links[i] ||
+		    (i == PROGRAM_PAGE_MEASURED && !book->skeleton->bss->page_measure.on))
 			continue;
 		book->links[i] = bpf_program__attach(book->programs[i]);
 		if (book->links[i])
@@ -192,6 +220,26 @@ void kernel_book_detach(struct kernel_book *book)
 		bpf_link__destroy(book->links[i]);
 		book->links[i] = NULL;
 	}
+}
+
+bool kernel_book_measure_ends(struct kernel_book *book)
+{
+	struct kernel_bpf *s = book->skeleton;
+	bool known = s->bss->page_measure.votes >= VOTES_NEEDED;
+
+	s->bss->page_measure.on = 0;
+	bpf_link__destroy(book->links[PROGRAM_PAGE_MEASURED]);
+	book->links[PROGRAM_PAGE_MEASURED] = NULL;
+	if (known)
+		__atomic_store_n(&s->bss->page_base, s->bss->page_measure.base, __ATOMIC_RELAXED);
+	return known;
+}
+
+void kernel_book_walk_user(struct kernel_book *book)
+{
+	struct kernel_bpf *s = book->skeleton;
+
+	__atomic_store_n(&s->bss->user_stacks, 1, __ATOMIC_RELAXED);
 }
 
 void kernel_book_skip(struct kernel_book *book,
@@ -229,6 +277,8 @@ static void clear(struct kernel_book *book)
 	memset(ledger->buckets, 0, sizes->buckets * sizeof(*ledger->buckets));
 	memset(ledger->overflows, 0, sizes->buckets * sizeof(*ledger->overflows));
 	memset(book->homes, 0, sizes->buckets * sizeof(*book->homes));
+	memset(book->page_counts, 0,
+	       sizes->buckets * PAGES_PER_BUCKET * sizeof(*book->page_counts));
 	memset(ledger->strays, 0,
 	       (sizes->buckets + ABI_STRAYS - 1) / ABI_STRAYS * sizeof(*ledger->strays));
 	memset(ledger->sites, 0, sizes->sites * sizeof(*ledger->sites));
@@ -253,9 +303,9 @@ int kernel_book_begin(struct kernel_book *book, pid_t tgid)
 	return error;
 }
 
-struct ledger *kernel_book_ledger(struct kernel_book *book)
+struct ledger *kernel_book_ledger(const struct kernel_book *book)
 {
-	return &book->ledger;
+	return (struct ledger *)&book->ledger;
 }
 
 const char *kernel_book_cache_name(const struct kernel_book *book, uint64_t cache)

@@ -7,6 +7,9 @@
 #define MEMTOP_CAPTURE_KERNEL_BOOK_H
 
 #include "capture/ledger.h"
+#include "core/unwinder.h"
+
+#include <stdbool.h>
 
 struct kernel_book;
 
@@ -17,13 +20,19 @@ struct kernel_text {
 
 #define KERNEL_SKIPPED_TEXTS 4
 
-/* Loads the programs. 0 or -errno with a line in `error`. */
-int kernel_book_open(const struct ledger_sizes *sizes, uint64_t now_ns, struct kernel_book **ret,
-		     char *error, size_t size);
+/*
+ * Loads the programs. `unwinder`, NULL for none, gives the walk of user stacks its tables. 0 or
+ * -errno with a line in `error`.
+ */
+int kernel_book_open(const struct ledger_sizes *sizes, struct unwinder *unwinder, uint64_t now_ns,
+		     struct kernel_book **ret, char *error, size_t size);
 void kernel_book_close(struct kernel_book *book);
 
 /* Takes the programs out: nothing is booked any more. */
 void kernel_book_detach(struct kernel_book *book);
+
+/* From now on stacks go on below the system call, into the user's code. */
+void kernel_book_walk_user(struct kernel_book *book);
 
 /* From now on allocations called for from there are left out. */
 void kernel_book_skip(struct kernel_book *book,
@@ -35,7 +44,13 @@ void kernel_book_skip(struct kernel_book *book,
  */
 int kernel_book_begin(struct kernel_book *book, pid_t tgid);
 
-struct ledger *kernel_book_ledger(struct kernel_book *book);
+/*
+ * Until now allocations of the process told where the memory of pages is; needs some large ones.
+ * Is it known now? Then blocks leave with their pages.
+ */
+bool kernel_book_measure_ends(struct kernel_book *book);
+
+struct ledger *kernel_book_ledger(const struct kernel_book *book);
 
 /* Name of the cache at that address, NULL where it is not known. */
 const char *kernel_book_cache_name(const struct kernel_book *book, uint64_t cache);

@@ -17,8 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MAPPINGS 32
-#define PAGE	 4096
+#define MAPPINGS   32
+#define PAGE	   4096
+#define LARGE_PIPE (1 << 20) /* what anyone may ask for, if the limit was not changed */
 
 static void give_back(int fd)
 {
@@ -40,6 +41,8 @@ static void exercise_pipes_and_epoll(void)
 	epoll_ctl(epoll, EPOLL_CTL_ADD, ends[0], &event);
 	epoll_ctl(epoll, EPOLL_CTL_ADD, counter, &event);
 	epoll_ctl(epoll, EPOLL_CTL_ADD, timer, &event);
+	/* The ring of a large pipe takes pages of its own. */
+	fcntl(ends[1], F_SETPIPE_SZ, LARGE_PIPE);
 	if (write(ends[1], &byte, 1) == 1)
 		epoll_wait(epoll, &event, 1, 0);
 	epoll_ctl(epoll, EPOLL_CTL_DEL, counter, &event);

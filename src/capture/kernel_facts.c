@@ -6,6 +6,7 @@
 #include <bpf/btf.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A source file of the kernel is smaller; if it comes out larger, it was not laid out as one. */
 #define TEXT_MAX 0x10000
@@ -95,13 +96,30 @@ static int64_t find_preempt_count(const struct btf *btf)
 	return rq < 0 || count < 0 ? 0 : count - rq;
 }
 
-int64_t kernel_preempt_count_from_rq(void)
+/* Descriptors lie in an array with no gaps; a size that is no power of two is not provided for. */
+static unsigned find_page_scale(const struct btf *btf, unsigned page_shift)
+{
+	int id = btf__find_by_name_kind(btf, "page", BTF_KIND_STRUCT);
+	const struct btf_type *type = id < 0 ? NULL : btf__type_by_id(btf, id);
+	unsigned shift = 0;
+
+	if (!type || !type->size)
+		return 0;
+	while (shift < page_shift && type->size << shift < 1u << page_shift)
+		shift++;
+	return type->size << shift == 1u << page_shift ? shift : 0;
+}
+
+void kernel_facts_read(struct kernel_facts *ret)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
-	int64_t distance = btf ? find_preempt_count(btf) : 0;
 
+	*ret = (struct kernel_facts){.page_shift = __builtin_ctzl(sysconf(_SC_PAGESIZE))};
+	if (!btf)
+		return;
+	ret->preempt_count_from_rq = find_preempt_count(btf);
+	ret->page_scale = find_page_scale(btf, ret->page_shift);
 	btf__free(btf);
-	return distance;
 }
 
 static bool is_among(const char *const *names, const char *name)

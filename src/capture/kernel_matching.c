@@ -15,9 +15,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHILD_MS      1000 /* more than fifty times what it takes */
-#define SETTLE_ROUNDS 64
-#define SETTLED	      2 /* rounds without a change */
+#define CHILD_MS 5000 /* more than fifty times what it takes, even on a machine that stands still \
+		       */
+#define SETTLE_MS 3000
+#define INODES_MS 1000
+#define SETTLED	  2 /* rounds without a change */
 
 /* Never returns. The child is let go by a byte, or dies with the pipe. */
 static void be_child(const int pipe_ends[2])
@@ -72,6 +74,7 @@ void kernel_matching_start(struct kernel_matching *matching, struct kernel_book 
 		status = kernel_book_begin(book, matching->child);
 	if (!status && write(matching->go, "", 1) != 1)
 		status = -errno;
+	matching->failed = status != 0;
 	if (status)
 		snprintf(matching->reason, sizeof(matching->reason),
 			 "cannot tell which kernel frees are seen: %s", strerror(-status));
@@ -113,14 +116,35 @@ static uint64_t live_blocks(const struct ledger *ledger)
 	return blocks;
 }
 
+/*
+ * Do inodes wait to be freed? Theirs is the one kind of delayed free that all kernels tell of one
+ * by one, so it shows how far the callbacks of RCU have come, which a busy machine puts off.
+ */
+static bool inodes_wait(const struct kernel_book *book)
+{
+	const struct ledger *ledger = kernel_book_ledger(book);
+	struct totals totals;
+
+	for (size_t i = 0; i < ledger_site_count(ledger); i++) {
+		unsigned slot = ledger_site_slot(ledger, i);
+		const char *name = kernel_book_cache_name(book, ledger->sites[slot].cache);
+
+		ledger_totals(ledger, slot, &totals);
+		if (name && strstr(name, "inode_cache") && totals_live_blocks(&totals))
+			return true;
+	}
+	return false;
+}
+
 /* Frees that wait for an RCU grace period come in groups: until some periods bring no more. */
-static bool settle(const struct ledger *ledger)
+static bool settle(const struct kernel_book *book)
 {
 	const struct timespec pause = {.tv_nsec = 10000000};
-	uint64_t before = live_blocks(ledger);
+	const struct ledger *ledger = kernel_book_ledger(book);
+	uint64_t before = live_blocks(ledger), start = now_ms(), passed;
 	unsigned unchanged = 0;
 
-	for (unsigned i = 0; i < SETTLE_ROUNDS && unchanged < SETTLED; i++) {
+	do {
 		uint64_t now;
 
 		if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
@@ -128,8 +152,11 @@ static bool settle(const struct ledger *ledger)
 		now = live_blocks(ledger);
 		unchanged = now == before ? unchanged + 1 : 0;
 		before = now;
-	}
-	return unchanged == SETTLED;
+		passed = now_ms() - start;
+		if (unchanged >= SETTLED && (passed >= INODES_MS || !inodes_wait(book)))
+			return true;
+	} while (passed < SETTLE_MS);
+	return false;
 }
 
 static uint64_t identity(const struct abi_site *site)
@@ -180,9 +207,13 @@ void kernel_matching_finish(struct kernel_matching *matching, struct kernel_book
 		return;
 	ended = reap(matching->child);
 	matching->child = 0;
-	if (*matching->reason)
+	if (!kernel_book_measure_ends(book) && !*matching->reason)
+		snprintf(matching->reason, sizeof(matching->reason),
+			 "kernel blocks are not seen to go with their pages: where those are is "
+			 "not known");
+	if (matching->failed)
 		return;
-	if (!settle(kernel_book_ledger(book)) || !ended)
+	if (!settle(book) || !ended)
 		snprintf(matching->reason, sizeof(matching->reason),
 			 "which kernel frees are seen is uncertain: this machine is very busy");
 	conclude(matching, book);

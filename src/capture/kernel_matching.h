@@ -17,7 +17,8 @@
 
 struct kernel_matching {
 	VEC(uint64_t) unmatched; /* addresses of caches, and of calls of kmalloc */
-	char reason[96];	 /* why this is not known; empty if it is */
+	char reason[96];	 /* why this is not known, or not in full; empty if it is */
+	bool failed;		 /* the child could not be watched */
 	pid_t child;		 /* 0 = none */
 	int go;			 /* write end of the pipe that lets the child go; -1 = closed */
 };

@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define EXEC_MS 10000 /* that an exec may take at the start */
+
 static uint64_t unix_ns(void)
 {
 	struct timespec now;
@@ -87,6 +89,8 @@ static void read_sites(struct live *live, uint64_t now_ns)
 	if (!live->kernel)
 		return;
 	if (ledger_site_count(kernel_side_ledger(live->kernel)) > live->sites.seen[SIDE_KERNEL]) {
+		if (!live->execed)
+			live_update_modules(live, now_ns);
 		kernel_modules_update(live->mapped, "", now_ns);
 		modules_follow(live->modules, live->mapped);
 	}
@@ -107,6 +111,7 @@ static void read_process(struct live *live, uint64_t now_ns)
 		if (live->pages)
 			memory_charge(live->memory, pages_level_tick(live->pages, now_ns));
 		memory_read(live->memory, live->level == LEVEL_HEAP, &live->last_memory);
+		held_tick(live->held, now_ns, &live->last_memory, live->target.threads);
 		/* So that the rows are of the moment that RSS is of. */
 		if (live->pages)
 			pages_level_look(live->pages, now_ns);
@@ -168,6 +173,19 @@ static uint64_t tables_bytes(struct live *live)
 	return bytes + unwind.bytes_reserved;
 }
 
+/* Mappings that changed and were not looked at since are work for the tables, too. */
+static void read_unwind(struct live *live, struct unwinder_status *ret)
+{
+	struct ledger *ledger = live_user_ledger(live);
+
+	if (!ledger || !live->options.unwinder)
+		return;
+	live->options.unwinder->ops->status(live->options.unwinder, ret);
+	if (live->heap.heap &&
+	    heap_module_changes(live->heap.heap) != ledger->control->module_changes)
+		ret->tables_pending++;
+}
+
 static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 {
 	struct charge_user user = {.limit_bytes = live->options.limit_bytes};
@@ -198,13 +216,13 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 		live->heap.heap ? heap_ledger(live->heap.heap)->counters->before_attach_frees :
 				  live->before_attach_frees;
 	ret->side_known[SIDE_USER] = live_user_ledger(live) != NULL;
-	if (live_user_ledger(live) && live->options.unwinder)
-		live->options.unwinder->ops->status(live->options.unwinder, &ret->unwind);
+	read_unwind(live, &ret->unwind);
 	ret->side_known[SIDE_MAPS] = live->maps != NULL;
 	ret->side_known[SIDE_KERNEL] = live->kernel != NULL;
 	ret->modules = live->modules;
 	ret->site_count = live->sites.samples.count;
 	ret->sites = live->sites.samples.data;
+	ret->holding_count = held_rows(live->held, &ret->holdings);
 }
 
 static int live_read(struct source *source, uint64_t now_ns, struct snapshot *ret)
@@ -302,6 +320,7 @@ static void live_close(struct source *source)
 	kernel_side_close(live->kernel);
 	sites_deinit(&live->sites);
 	memory_close(live->memory);
+	held_close(live->held);
 	charge_close(live->charge);
 	lifetime_close(live->lifetime);
 	if (live->news_fd >= 0)
@@ -338,6 +357,21 @@ static int open_wait(struct live *live)
 	return 0;
 }
 
+/* Of what it becomes, where it is about to: an exec takes no longer than reading its files. */
+static int read_identity(struct live *live)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	int status;
+
+	for (unsigned i = 0; i < EXEC_MS; i++) {
+		status = target_identity_read(live->options.pid, &live->identity);
+		if (status != -EAGAIN)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return status;
+}
+
 static int open_target(struct live *live, char *error, size_t size)
 {
 	pid_t pid = live->options.pid;
@@ -347,12 +381,13 @@ static int open_target(struct live *live, char *error, size_t size)
 		return status;
 	status = lifetime_open(pid, &live->lifetime);
 	if (!status)
-		status = target_identity_read(pid, &live->identity);
+		status = read_identity(live);
 	if (!status)
 		status = target_state_read(pid, &live->target);
 	if (!status)
 		status = charge_open(pid, "", &live->charge);
 	live->memory = memory_open(pid);
+	live->held = held_open(pid);
 	if (!status)
 		status = open_wait(live);
 	if (status)

@@ -164,8 +164,8 @@ static void new_generation(struct live *live, uint64_t now_ns)
 
 void live_open_kernel(struct live *live)
 {
-	if (!kernel_side_open(live->options.pid, &live->kernel, live->no_kernel,
-			      sizeof(live->no_kernel)))
+	if (!kernel_side_open(live->options.pid, live->options.unwinder, &live->kernel,
+			      live->no_kernel, sizeof(live->no_kernel)))
 		live->no_kernel[0] = '\0';
 }
 
@@ -222,6 +222,7 @@ uint64_t live_restart(struct live *live, uint64_t now_ns)
 	eventfd_read(live->news_fd, &news);
 	target_identity_read(live->options.pid, &live->identity);
 	memory_restart(live->memory);
+	held_restart(live->held);
 	leave_pages(live);
 	new_generation(live, now_ns);
 	live_update_modules(live, now_ns);

@@ -9,6 +9,7 @@
 #include "capture/clock.h"
 #include "capture/cgroup.h"
 #include "capture/heap_level.h"
+#include "capture/held.h"
 #include "capture/kernel.h"
 #include "capture/lifetime.h"
 #include "capture/live.h"
@@ -44,6 +45,7 @@ struct live {
 	struct target_identity identity;
 	struct target_state target;
 	struct memory last_memory;
+	struct held *held;
 	uint64_t walk_ns, walked_ns; /* spent in walks until then */
 
 	enum level level;

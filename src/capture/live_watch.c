@@ -65,7 +65,7 @@ static void follow_modules(struct live *live, uint64_t now_ns)
 
 		live->in_vain = changes ? false : live->in_vain || met;
 	}
-	if (live_user_ledger(live) && !live->let_go && unwinder)
+	if (unwinder && (live->kernel || (live_user_ledger(live) && !live->let_go)))
 		unwinder->ops->work(unwinder, COMPILE_MS);
 }
 

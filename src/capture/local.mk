@@ -19,6 +19,7 @@ libcapture_a_SOURCES = \
 	src/capture/elfsyms.c src/capture/elfsyms.h \
 	src/capture/heap.c src/capture/heap.h \
 	src/capture/heap_level.c src/capture/heap_level.h \
+	src/capture/held.c src/capture/held.h \
 	src/capture/kernel.c src/capture/kernel.h \
 	src/capture/kernel_book.c src/capture/kernel_book.h \
 	src/capture/kernel_exercise.c src/capture/kernel_exercise.h \
@@ -27,9 +28,11 @@ libcapture_a_SOURCES = \
 	src/capture/kernel_modules.c src/capture/kernel_modules.h \
 	src/capture/launch.c src/capture/launch.h \
 	src/capture/ledger.c src/capture/ledger.h \
+	src/capture/fds.c src/capture/fds.h \
 	src/capture/forks.c src/capture/forks.h src/capture/lifetime.c src/capture/lifetime.h \
 	src/capture/linkmap.c src/capture/linkmap.h \
 	src/capture/live.c src/capture/live.h \
+	src/capture/lives.c src/capture/lives.h \
 	src/capture/loader_probe.c src/capture/loader_probe.h \
 	src/capture/live.c src/capture/live_level.c src/capture/live_watch.c src/capture/live_state.h src/capture/live.h \
 	src/capture/lost_calls.c src/capture/lost_calls.h \
@@ -50,4 +53,5 @@ libcapture_a_SOURCES = \
 	src/capture/site_report.c src/capture/site_report.h \
 	src/capture/sites.c src/capture/sites.h \
 	src/capture/smaps.c src/capture/smaps.h \
+	src/capture/sockets.c src/capture/sockets.h \
 	src/capture/target.c src/capture/target.h

@@ -188,13 +188,13 @@ uint64_t maps_side_tick(struct maps_side *side, uint64_t now_ns)
 	maps_side_look(side, now_ns);
 	/* Only what nothing changed while it was read is what the calls up to now have made. */
 	for (unsigned i = 0; i < SYNC_TRIES; i++) {
-		uint64_t before = monotonic_ns();
+		uint64_t before = thread_cpu_ns();
 		struct procmaps maps;
 		bool quiet;
 
 		if (procmaps_read(side->pid, &maps))
 			break;
-		spent += monotonic_ns() - before;
+		spent += thread_cpu_ns() - before;
 		quiet = ring_buffer__consume(side->calls) == 0;
 		if (quiet)
 			sync_with(side, &maps);

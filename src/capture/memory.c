@@ -109,6 +109,8 @@ int memory_parse_status(const char *text, struct memory *ret)
 	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++)
 		if (!proctext_number(text, fields[i].key, (uint64_t *)((char *)ret + fields[i].at)))
 			return -ESRCH;
+	/* Kernels without an MMU's page tables have no such line. */
+	proctext_number(text, "VmPTE", &ret->page_table_bytes);
 	ret->rss_bytes = ret->anon_bytes + ret->file_bytes + ret->shmem_bytes;
 	return 0;
 }
@@ -234,10 +236,10 @@ static void walk(struct memory_reader *reader, bool heap_is_watched)
 	if (reader->budget_ns <= 0 || (reader->smaps_fd < 0 && !start_walk(reader)))
 		return;
 	while (reader->budget_ns > 0 && reader->smaps_fd >= 0) {
-		uint64_t before = monotonic_ns(), spent;
+		uint64_t before = thread_cpu_ns(), spent;
 		bool whole = read_piece(reader);
 
-		spent = monotonic_ns() - before;
+		spent = thread_cpu_ns() - before;
 		reader->walk_ns += spent;
 		reader->budget_ns -= (int64_t)spent;
 		if (reader->budget_ns < -(int64_t)MAX_REMEMBERED_NS)
@@ -263,6 +265,7 @@ static void give_parts(const struct smaps_parts *parts, struct memory *ret)
 	uint64_t sum = parts->heap_bytes + parts->stacks_bytes + parts->others_bytes;
 
 	ret->parts_known = true;
+	ret->pss_bytes = parts->pss_bytes;
 	ret->heap_mapped_bytes = parts->heap_bytes;
 	ret->stacks_bytes = parts->stacks_bytes;
 	ret->anon_maps_bytes = parts->others_bytes;

@@ -41,10 +41,11 @@ int memory_read(struct memory_reader *reader, bool heap_is_watched, struct memor
 /* The memory was replaced (exec): what was walked is forgotten. */
 void memory_restart(struct memory_reader *reader);
 
-/* Another walk of the target's memory took so long: this one gets less of the next ticks. */
+/* Another walk of the target's memory took so much CPU time: this one gets less of the next ticks.
+ */
 void memory_charge(struct memory_reader *reader, uint64_t ns);
 
-/* Nanoseconds spent in walks so far; part of what memtop costs. */
+/* Nanoseconds of CPU time spent in walks so far; part of what memtop costs. */
 uint64_t memory_walk_ns(const struct memory_reader *reader);
 /* Whole walks so far. */
 unsigned memory_walk_count(const struct memory_reader *reader);

@@ -102,10 +102,10 @@ static void add_range(struct pages_level *level, uint64_t start, uint64_t end)
 static int start_walk(struct pages_level *level)
 {
 	struct procmaps maps;
-	uint64_t from = 0, before = monotonic_ns();
+	uint64_t from = 0, before = thread_cpu_ns();
 	int error = procmaps_read(level->pid, &maps);
 
-	level->read_ns += monotonic_ns() - before;
+	level->read_ns += thread_cpu_ns() - before;
 	if (error)
 		return error;
 	level->ranges.count = 0;
@@ -157,9 +157,9 @@ static int read_piece(struct pages_level *level, uint64_t start, uint64_t end,
 	int error;
 
 	drain(level, false);
-	before = monotonic_ns();
+	before = thread_cpu_ns();
 	error = residency_read(&level->residency, start, end, runs, ret_count, ret_end);
-	level->read_ns += monotonic_ns() - before;
+	level->read_ns += thread_cpu_ns() - before;
 	drain(level, true);
 	return error || has_memory(level) ? error : -ESRCH;
 }

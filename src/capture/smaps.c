@@ -7,6 +7,8 @@
 #include "util/vec.h"
 
 #include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* glibc: HEAP_MAX_SIZE, twice DEFAULT_MMAP_THRESHOLD_MAX, on 64-bit machines. */
@@ -38,17 +40,29 @@ static enum smaps_name name_of(const char *path)
 /* A mapping's own line begins with its address, a line about it with an upper-case letter. */
 static int take_line(struct smaps *smaps, char *line)
 {
-	static const char key[] = "Anonymous:";
+	static const struct {
+		const char *key;
+		size_t at;
+	} fields[] = {
+		{"Anonymous:", offsetof(struct smaps_entry, anonymous_bytes)},
+		{"Pss:", offsetof(struct smaps_entry, pss_bytes)},
+	};
 	struct smaps_entry *entry;
 	struct mapping mapping;
 
 	if (*line >= 'A' && *line <= 'Z') {
-		if (strncmp(line, key, sizeof(key) - 1))
-			return 0;
-		if (!smaps->count)
-			return -EINVAL;
-		smaps->data[smaps->count - 1].anonymous_bytes =
-			strtoull(line + sizeof(key) - 1, NULL, 10) * 1024;
+		for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+			size_t length = strlen(fields[i].key);
+
+			if (strncmp(line, fields[i].key, length))
+				continue;
+			if (!smaps->count)
+				return -EINVAL;
+			entry = &smaps->data[smaps->count - 1];
+			*(uint64_t *)((char *)entry + fields[i].at) =
+				strtoull(line + length, NULL, 10) * 1024;
+			break;
+		}
 		return 0;
 	}
 	if (!procmaps_parse_line(line, &mapping))
@@ -113,6 +127,7 @@ struct smaps_parts smaps_sort(const struct smaps *smaps, bool heap_is_watched,
 		const struct smaps_entry *next = i + 1 < smaps->count ? entry + 1 : NULL;
 		bool anonymous = entry->name == SMAPS_ANONYMOUS;
 
+		parts.pss_bytes += entry->pss_bytes;
 		if (entry->name == SMAPS_STACK ||
 		    (anonymous && entry->perms[1] == 'w' && is_stack(entry, data)))
 			parts.stacks_bytes += entry->anonymous_bytes;

@@ -34,6 +34,7 @@ enum smaps_name {
 struct smaps_entry {
 	uint64_t start, end;
 	uint64_t anonymous_bytes; /* resident */
+	uint64_t pss_bytes;	  /* resident, shared pages divided by who shares them */
 	enum smaps_name name;
 	char perms[5];
 };
@@ -53,6 +54,7 @@ int smaps_feed(struct smaps *smaps, const char *text, size_t size);
 
 struct smaps_parts {
 	uint64_t heap_bytes, stacks_bytes, others_bytes;
+	uint64_t pss_bytes; /* of all mappings; not one of the parts */
 };
 
 /* The parts of a whole walk. `is_stack` is asked for mappings that could be a thread's stack. */

@@ -240,9 +240,13 @@ int target_identity_read(pid_t pid, struct target_identity *ret)
 
 	if (error)
 		return error;
-	/* On its way out a process has no memory any more, and still runs for a while. */
-	if (has_ended(&process) || !process.start_code)
+	if (has_ended(&process))
 		return -ESRCH;
+	/* On its way out a process has no memory any more, and still runs for a while; within an
+	 * exec it has memory, of which these come last. Without the right to see them they are
+	 * 1 and 0. */
+	if (!process.start_code || (process.start_code != 1 && !process.start_stack))
+		return process.flags & PROCSTAT_EXITING ? -ESRCH : -EAGAIN;
 	memset(ret, 0, sizeof(*ret));
 	ret->start_time = process.start_time;
 	ret->start_code = process.start_code;

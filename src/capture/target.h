@@ -52,7 +52,7 @@ enum target_change {
 	TARGET_REPLACED, /* the PID belongs to another process now */
 };
 
-/* -ESRCH when it has ended; a zombie has ended. */
+/* -ESRCH when it has ended; a zombie has ended. -EAGAIN in the middle of an exec: ask again. */
 int target_identity_read(pid_t pid, struct target_identity *ret);
 enum target_change target_identity_compare(const struct target_identity *before,
 					   const struct target_identity *now);

@@ -38,6 +38,7 @@ struct function_description {
 	/* Numbers of arguments from 0, FUNCTION_NO_ARGUMENT = none. */
 	unsigned size_argument, count_argument, block_argument;
 	uint64_t constant_bytes; /* where the size is no argument */
+	bool may_miss;		 /* by who took it in: programs without it are watched too */
 };
 
 /* 0, or -EINVAL and why. */

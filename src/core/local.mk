@@ -6,6 +6,7 @@ libcore_a_SOURCES = \
 	src/core/format.c src/core/format.h \
 	src/core/functions.c src/core/functions.h \
 	src/core/history.c src/core/history.h \
+	src/core/holdings.c src/core/holdings.h \
 	src/core/losses.c src/core/losses.h \
 	src/core/model.c src/core/model.h \
 	src/core/modules.c src/core/modules.h \

@@ -106,6 +106,16 @@ const struct loss losses[ABI_LOSS_COUNT] = {
 			.remedy = "blocks this large are mappings: look at the maps side",
 			.sides = USER | KERNEL,
 		},
+	[ABI_LOSS_RELEASED_IN_BULK] =
+		{
+			.name = "released_in_bulk",
+			.meaning = "a call gave back all blocks of a heap or arena at once "
+				   "(mi_heap_destroy, jemalloc's arena.N.reset and .destroy); they "
+				   "stay live until their addresses are given out again",
+			.remedy = "describe what uses that heap with --function, or free its "
+				  "blocks one by one where the books have to be exact",
+			.sides = USER,
+		},
 };
 
 uint64_t losses_total(const uint64_t counts[ABI_LOSS_COUNT])

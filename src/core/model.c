@@ -15,6 +15,7 @@
 #include "core/forecast.h"
 #include "core/format.h"
 #include "core/history.h"
+#include "core/holdings.h"
 #include "core/losses.h"
 #include "core/slopes.h"
 #include "core/source.h"
@@ -63,6 +64,7 @@ struct model {
 	struct baseline baseline;
 	struct walk walk;
 	struct totals side_before[SIDE_COUNT];
+	struct holdings holdings;
 
 	VEC(struct site_track) tracks;
 	VEC(struct site_stats) stats;
@@ -117,6 +119,8 @@ static void start_generation(struct model *model, const struct snapshot *snapsho
 	memset(&model->walk, 0, sizeof(model->walk));
 	memset(model->side_before, 0, sizeof(model->side_before));
 	memset(model->picture.sides, 0, sizeof(model->picture.sides));
+	memset(&model->holdings, 0, sizeof(model->holdings));
+	memset(model->picture.holdings, 0, sizeof(model->picture.holdings));
 }
 
 /* How far a tick moves what is smoothed and what fades. */
@@ -445,12 +449,6 @@ static void forecast_update(struct model *model)
 static void picture_take(struct model *model, const struct snapshot *snapshot)
 {
 	struct picture *picture = &model->picture;
-	struct history_point point = {.time_ns = snapshot->time_ns,
-				      .rss_bytes = snapshot->memory.rss_bytes,
-				      .charged_bytes = snapshot->charge.used_bytes ?
-							       snapshot->charge.used_bytes :
-							       snapshot->memory.rss_bytes};
-
 	picture->tick++;
 	picture->time_ns = snapshot->time_ns;
 	picture->time_unix_ns = snapshot->time_unix_ns;
@@ -473,6 +471,19 @@ static void picture_take(struct model *model, const struct snapshot *snapshot)
 	picture->floor_bytes_per_s = verdict_floor(snapshot->memory.rss_bytes);
 	picture->names_percent = model->names_percent;
 	picture->modules = snapshot->modules;
+}
+
+static void history_take(struct model *model, const struct snapshot *snapshot)
+{
+	struct picture *picture = &model->picture;
+	struct history_point point = {.time_ns = snapshot->time_ns,
+				      .rss_bytes = snapshot->memory.rss_bytes,
+				      .charged_bytes = snapshot->charge.used_bytes ?
+							       snapshot->charge.used_bytes :
+							       snapshot->memory.rss_bytes};
+
+	for (unsigned i = 0; i < SIDE_COUNT; i++)
+		point.live_bytes[i] = totals_live_bytes(&picture->sides[i].totals);
 	history_add(&model->history, &point);
 	picture->history = model->history.points;
 	picture->history_count = model->history.count;
@@ -555,6 +566,8 @@ void model_update(struct model *model, struct source *source, const struct snaps
 	track_push(&model->headroom, &model->timeline, snapshot->charge.headroom_bytes);
 	top = sites_take(model, snapshot, &step, begins ? snapshot->time_ns : before_ns);
 	sites_judge(model, source, &sums);
+	holdings_update(&model->holdings, &model->timeline, snapshot, picture);
+	history_take(model, snapshot);
 
 	accounting_split(&model->walk, snapshot, picture->sides, &picture->accounting);
 	/* What pages hold says nothing of how blocks grew since a mark. */
@@ -589,6 +602,7 @@ void model_mark(struct model *model, const char *name)
 		model->tracks.data[i].mark_bytes = totals_live_bytes(totals);
 		model->tracks.data[i].mark_blocks = totals_live_blocks(totals);
 	}
+	holdings_mark(&model->holdings, picture);
 	baseline_set(&model->baseline, &picture->memory, picture->time_ns, picture->sides,
 		     &picture->accounting);
 }

@@ -93,11 +93,26 @@ struct forecast {
 	double low_s, high_s;
 };
 
+/* What is held beside memory. "Bytes" of its judgment are of the holding's own unit. */
+struct holding_stats {
+	bool known;
+	bool lives_known;
+	const char *why; /* as in struct holding_sample; of unlimited life */
+	char exporter[32];
+	uint64_t value, limit;
+	struct totals totals;
+	int64_t delta; /* now - at the mark */
+	double rate_per_s;
+	double kept_ratio; /* NAN = nothing old yet */
+	struct judgment judgment;
+};
+
 /* One point of the graph. */
 struct history_point {
 	uint64_t time_ns;
 	uint64_t rss_bytes;
 	uint64_t charged_bytes; /* rss where nothing is charged */
+	uint64_t live_bytes[SIDE_COUNT];
 };
 
 struct mark {
@@ -132,6 +147,9 @@ struct picture {
 	double truncated_percent;   /* of the user's allocations, by stack; NAN = none yet */
 	uint64_t floor_bytes_per_s; /* under which nothing is called growth */
 	double names_percent;	    /* share of frames named; NAN = not known; app fills it in */
+	size_t holding_count;	    /* as in struct snapshot */
+	struct holding_stats holdings[HOLDING_MOST];
+	unsigned leaking_holding; /* the one that leaks most, counted from 1; 0 = none does */
 	struct mark mark;
 	size_t history_count; /* oldest first, evenly thinned to a bounded number */
 	const struct history_point *history;

@@ -76,6 +76,8 @@ struct memory {
 	uint64_t heap_mapped_bytes; /* [heap] and the allocator's arenas */
 	uint64_t anon_maps_bytes;   /* anonymous mappings that are not the allocator's */
 	uint64_t stacks_bytes;
+	uint64_t pss_bytes;	   /* of the same walk: shared pages divided by who shares them */
+	uint64_t page_table_bytes; /* in the kernel; not resident, not in any of the above */
 };
 
 /* What kills: the tightest cgroup ancestor, or the system. */
@@ -139,6 +141,44 @@ struct cohorts {
 	struct cohort_row rows[ABI_COHORT_ROWS];
 };
 
+/*
+ * What the process holds beside its blocks and mappings, as /proc tells it: numbers, one a kind.
+ * core/holdings.c has their names. Behind them come the exporters of dma-bufs, in bytes, in the
+ * order in which they were met; those beyond the last share it.
+ */
+enum holding {
+	HOLDING_PSS,
+	HOLDING_PAGE_TABLES,
+	HOLDING_KERNEL_STACKS,
+	HOLDING_FDS, /* the sum of the next, to HOLDING_OTHER_FDS */
+	HOLDING_FILES,
+	HOLDING_DEVICES,
+	HOLDING_PIPES,
+	HOLDING_SOCKETS,
+	HOLDING_EVENTFDS,
+	HOLDING_EPOLLS,
+	HOLDING_MEMFDS,
+	HOLDING_DMABUFS,
+	HOLDING_OTHER_FDS,
+	HOLDING_SOCKET_BYTES,
+	HOLDING_MEMFD_BYTES,
+	HOLDING_DMABUF_BYTES, /* the sum of the exporters */
+	HOLDING_COUNT,
+};
+
+#define HOLDING_EXPORTERS 8
+#define HOLDING_MOST	  (HOLDING_COUNT + HOLDING_EXPORTERS)
+
+struct holding_sample {
+	bool known;
+	const char *why;	       /* it is not known; NULL = not yet, or it is */
+	const char *exporter;	       /* NULL: `enum holding` says what it is */
+	uint64_t value;		       /* now */
+	uint64_t limit;		       /* of the value; 0 = none */
+	struct totals totals;	       /* came and went since the attach, where lives are known */
+	const struct cohorts *cohorts; /* of those; NULL = lives are not known */
+};
+
 struct snapshot {
 	uint64_t time_ns;
 	uint64_t time_unix_ns;
@@ -159,6 +199,8 @@ struct snapshot {
 	const struct modules *modules;
 	size_t site_count; /* append-only within a generation: index i stays the same site */
 	const struct site_sample *sites;
+	size_t holding_count; /* 0, or HOLDING_COUNT and the exporters: index i stays the same */
+	const struct holding_sample *holdings;
 };
 
 static inline uint64_t totals_live_bytes(const struct totals *t)

@@ -14,7 +14,7 @@ struct unwinder;
 
 struct unwinder_status {
 	unsigned tables_ready;
-	unsigned tables_pending;
+	unsigned tables_pending; /* until it is 0, some walks may end early, marked */
 	unsigned tables_without; /* modules without frame information */
 	unsigned tables_refused; /* no room left within the limit */
 	uint64_t bytes;

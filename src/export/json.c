@@ -10,6 +10,7 @@
 #include "export/leaks.h"
 
 #include "core/format.h"
+#include "core/holdings.h"
 #include "core/losses.h"
 #include "util/alloc.h"
 
@@ -227,6 +228,9 @@ static json_t *overhead_object(const struct selection *selection)
 	return object;
 }
 
+/* The resolver works on it, and was not waited for any longer: another object may have more. */
+#define NOT_READ_YET "not read yet"
+
 static json_t *frame_object(const struct frame *frame, const char *reason)
 {
 	json_t *object = json_object();
@@ -243,7 +247,7 @@ static json_t *frame_object(const struct frame *frame, const char *reason)
 	put(object, "wrapper", json_boolean(frame->wrapper));
 	snprintf(address, sizeof(address), "0x%" PRIx64, frame->address);
 	put_text(object, "address", address);
-	put_text(object, "reason", reason);
+	put_text(object, "reason", !reason && frame->pending ? NOT_READ_YET : reason);
 	return object;
 }
 
@@ -293,12 +297,35 @@ static json_t *site_object(const struct selection *selection, const struct site_
 	return object;
 }
 
+static json_t *holding_object(const struct picture *picture, size_t index)
+{
+	const struct holding_stats *stats = &picture->holdings[index];
+	const struct holding_kind *kind = holding_kind_of(index);
+	json_t *object = json_object();
+
+	put_text(object, "name", kind->token);
+	put_text(object, "exporter", stats->exporter);
+	put_text(object, "unit", kind->unit == HOLDING_BYTES ? "bytes" : "count");
+	put_known(object, "value", stats->value, stats->known);
+	put_known(object, "limit", stats->limit, stats->known && stats->limit);
+	put_delta(object, "delta", stats->delta);
+	put_real(object, "rate_per_s", stats->rate_per_s);
+	put_known(object, "came", stats->totals.allocated_bytes, stats->lives_known);
+	put_known(object, "gone", stats->totals.freed_bytes, stats->lives_known);
+	put_real(object, "kept_ratio", stats->kept_ratio);
+	put_text(object, "verdict", verdict_token(stats->judgment.verdict));
+	put_real(object, "confidence", stats->judgment.confidence);
+	put_text(object, "reason", stats->known ? NULL : stats->why);
+	return object;
+}
+
 static json_t *picture_object(const struct selection *selection)
 {
 	const struct picture *picture = selection->picture;
 	json_t *object = json_object();
 	json_t *sites = json_array();
 	json_t *rest = json_object();
+	json_t *holdings = json_array();
 
 	put_text(object, "schema", "memtop/1");
 	put_count(object, "tick", picture->tick);
@@ -322,6 +349,9 @@ static json_t *picture_object(const struct selection *selection)
 	put_totals(rest, &selection->rest, true);
 	put(object, "rest", rest);
 	put(object, "final", json_boolean(picture->final));
+	for (size_t i = 0; i < picture->holding_count; i++)
+		json_array_append_new(holdings, holding_object(picture, i));
+	put(object, "holdings", holdings);
 	return object;
 }
 

@@ -6,6 +6,7 @@
 #include "export/export.h"
 
 #include "core/format.h"
+#include "core/holdings.h"
 #include "core/losses.h"
 
 #include <errno.h>
@@ -204,6 +205,36 @@ static void write_sides(FILE *out, const struct picture *picture, unsigned width
 	}
 }
 
+/* What leaks first, then what there is of the others. */
+static void write_holdings(FILE *out, const struct picture *picture, unsigned width)
+{
+	char value[FORMAT_SIZE], delta[FORMAT_SIZE], rate[FORMAT_SIZE], limit[FORMAT_SIZE];
+	struct line line = {0};
+
+	if (picture->leaking_holding) {
+		size_t leak = picture->leaking_holding - 1;
+		const struct holding_stats *stats = &picture->holdings[leak];
+
+		add(&line, "%s: %s %s", verdict_word(VERDICT_LEAKING), holding_name(picture, leak),
+		    holding_format_rate(rate, leak, stats->judgment.rate_bytes_per_s));
+		write_line(out, &line, width);
+	}
+	for (size_t i = 0; i < picture->holding_count; i++) {
+		const struct holding_stats *stats = &picture->holdings[i];
+
+		if (!stats->known || (!stats->value && !stats->delta))
+			continue;
+		add(&line, "%s%s %s", line.length ? ", " : "beside: ", holding_name(picture, i),
+		    holding_format_value(value, i, stats->value));
+		if (stats->limit)
+			add(&line, " of %s", holding_format_value(limit, i, stats->limit));
+		if (stats->delta)
+			add(&line, " %s", holding_format_delta(delta, i, stats->delta));
+	}
+	if (line.length)
+		write_line(out, &line, width);
+}
+
 static void write_losses(FILE *out, const struct picture *picture, unsigned width)
 {
 	char count[FORMAT_SIZE];
@@ -272,6 +303,7 @@ int export_text(FILE *out, const struct selection *selection, unsigned width)
 	write_verdict(out, selection, width);
 	write_memory(out, selection->picture, width);
 	write_sides(out, selection->picture, width);
+	write_holdings(out, selection->picture, width);
 	write_losses(out, selection->picture, width);
 	write_stacks(out, selection->picture, width);
 	if (selection->total) {

@@ -2,8 +2,8 @@
 /*
  * What the kernel side costs: the time of a pair of pipe() and close() of both ends, in this
  * process while another is watched (foreign events) and while this one is (own events), over the
- * time with nothing attached. Rounds are interleaved and medians taken. The number of events of a
- * pair is what the book counted for it.
+ * time with nothing attached; and that of a fresh page of another process. Rounds are interleaved
+ * and medians taken. The number of events of a pair is what the book counted for it.
  */
 #include "tests/bench/probing.h"
 
@@ -11,11 +11,15 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
-#define ROUNDS 9
-#define PAIRS  20000
+#define ROUNDS	    9
+#define PAIRS	    20000
+#define PAGE_ROUNDS 20
+#define PAGES	    2048
+#define PAGE_BYTES  4096
 
 static double now_ns(void)
 {
@@ -43,6 +47,26 @@ static double measure(void)
 	return (now_ns() - start) / PAIRS;
 }
 
+/* Nanoseconds for a fresh page of memory, taken and given back. */
+static double measure_page(void)
+{
+	double start = now_ns();
+
+	for (int i = 0; i < PAGE_ROUNDS; i++) {
+		char *base = mmap(NULL, PAGES * PAGE_BYTES, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (base == MAP_FAILED || madvise(base, PAGES * PAGE_BYTES, MADV_NOHUGEPAGE)) {
+			perror("bench_kernel: mmap");
+			exit(1);
+		}
+		for (int j = 0; j < PAGES; j++)
+			base[j * PAGE_BYTES] = 1;
+		munmap(base, PAGES * PAGE_BYTES);
+	}
+	return (now_ns() - start) / PAGE_ROUNDS / PAGES;
+}
+
 /* Allocations and frees of a pair. */
 static double events_of_a_pair(struct kernel_side *side)
 {
@@ -58,17 +82,19 @@ static double events_of_a_pair(struct kernel_side *side)
 	return events / PAIRS;
 }
 
-static double measure_watched(pid_t pid, double *events)
+static double measure_watched(pid_t pid, double *events, double *page)
 {
 	struct kernel_side *side;
 	char error[256];
 	double pair;
 
-	if (kernel_side_open(pid, &side, error, sizeof(error))) {
+	if (kernel_side_open(pid, NULL, &side, error, sizeof(error))) {
 		fprintf(stderr, "bench_kernel: %s\n", error);
 		exit(3);
 	}
 	pair = measure();
+	if (page)
+		*page = measure_page();
 	if (events)
 		*events = events_of_a_pair(side);
 	kernel_side_close(side);
@@ -78,23 +104,30 @@ static double measure_watched(pid_t pid, double *events)
 int main(void)
 {
 	double bare[ROUNDS], foreign[ROUNDS], own[ROUNDS], events = 0;
-	double foreign_ns, own_ns, bare_ns;
+	double bare_page[ROUNDS], foreign_page[ROUNDS];
+	double foreign_ns, own_ns, bare_ns, bare_page_ns, page_ns;
 
 	for (int i = 0; i < ROUNDS; i++) {
 		bare[i] = measure();
-		foreign[i] = measure_watched(getppid(), NULL);
-		own[i] = measure_watched(getpid(), &events);
+		bare_page[i] = measure_page();
+		foreign[i] = measure_watched(getppid(), NULL, &foreign_page[i]);
+		own[i] = measure_watched(getpid(), &events, NULL);
 	}
 	bare_ns = median_of(bare, ROUNDS);
 	foreign_ns = median_of(foreign, ROUNDS) - bare_ns;
 	own_ns = median_of(own, ROUNDS) - bare_ns;
+	bare_page_ns = median_of(bare_page, ROUNDS);
+	page_ns = median_of(foreign_page, ROUNDS) - bare_page_ns;
 	printf("pipe and close, nothing attached   %8.0f ns\n", bare_ns);
 	printf("  watching another process         %+8.0f ns\n", foreign_ns);
 	printf("  watching this one                %+8.0f ns\n", own_ns);
 	printf("events of a pair                   %8.1f\n", events);
 	printf("foreign event                      %8.1f ns\n", foreign_ns / events);
 	printf("own event (half are frees)         %8.1f ns\n", own_ns / events);
+	printf("fresh page, nothing attached       %8.0f ns\n", bare_page_ns);
+	printf("  watching another process         %+8.1f ns\n", page_ns);
 	figure(bare_ns, "kernel.pair.ns");
+	figure(page_ns, "kernel.foreign_page.ns");
 	figure(foreign_ns / events, "kernel.foreign.ns");
 	figure(own_ns / events, "kernel.own.ns");
 	return 0;

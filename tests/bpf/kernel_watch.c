@@ -3,7 +3,10 @@
  * The kernel side alone, for tests: kernel_watch PID [BUCKETS SITES]. Says `ready` once it watches,
  * then for each line on standard input one line of JSON with all sites.
  */
+#include "capture/clock.h"
 #include "capture/kernel.h"
+#include "capture/procmaps.h"
+#include "unwind/unwinder.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -28,7 +31,7 @@ static void write_site(struct kernel_side *side, unsigned slot, const char *sepa
 	       totals.allocated_blocks, totals.freed_bytes, totals.freed_blocks);
 	for (unsigned i = 0; i < site->nframes; i++)
 		printf("%s\"%" PRIx64 "\"", i ? "," : "", site->frames[i]);
-	printf("]}");
+	printf("],\"truncated\":%s}", site->flags & ABI_SITE_TRUNCATED ? "true" : "false");
 }
 
 static void write_all(struct kernel_side *side)
@@ -55,8 +58,24 @@ static void write_all(struct kernel_side *side)
 	fflush(stdout);
 }
 
+/* The target's code as it is mapped now, which does not change in these tests. */
+static struct unwinder *tables_of(pid_t pid, struct modules *modules)
+{
+	struct unwinder *unwinder = table_unwinder_new(pid, 64 << 20);
+	struct procmaps maps;
+
+	if (procmaps_read(pid, &maps))
+		return unwinder;
+	procmaps_update_modules(modules, &maps, pid, monotonic_ns());
+	unwinder->ops->update(unwinder, modules);
+	procmaps_deinit(&maps);
+	return unwinder;
+}
+
 int main(int argc, char **argv)
 {
+	struct modules *modules;
+	struct unwinder *unwinder;
 	struct kernel_side *side;
 	struct ledger_sizes sizes;
 	char text[256];
@@ -71,15 +90,21 @@ int main(int argc, char **argv)
 		sizes.buckets = atoi(argv[2]);
 		sizes.sites = atoi(argv[3]);
 	}
-	error = kernel_side_open_sized(atoi(argv[1]), &sizes, &side, text, sizeof(text));
+	modules = modules_new();
+	unwinder = tables_of(atoi(argv[1]), modules);
+	error = kernel_side_open_sized(atoi(argv[1]), &sizes, unwinder, &side, text, sizeof(text));
 	if (error) {
 		fprintf(stderr, "kernel_watch: %s\n", text);
 		return 3;
 	}
+	while (unwinder->ops->work(unwinder, 100))
+		continue;
 	printf("ready\n");
 	fflush(stdout);
 	while (fgets(text, sizeof(text), stdin))
 		write_all(side);
 	kernel_side_close(side);
+	unwinder_close(unwinder);
+	modules_free(modules);
 	return 0;
 }

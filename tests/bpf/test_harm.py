@@ -28,7 +28,7 @@ def ends(how):
             programs = held_programs(memtop.process.pid)
             check(len(programs) >= 2, "memtop holds its programs")
             how(memtop.process)
-            memtop.process.wait(20)
+            memtop.process.wait(120)
         nothing_is_left(service, programs)
 
 
@@ -66,7 +66,7 @@ def target_killed_while_watched():
             check_equal(last["target"]["state"], "killed", "state")
             check_equal(last["target"]["signal"], signal.SIGKILL, "signal")
             check(last["sites"], "the last table stays")
-            check_equal(memtop.process.wait(20), 0, "exit status")
+            check_equal(memtop.process.wait(120), 0, "exit status")
 
 
 run([kill_9, terminated, interrupted, kill_9_while_attaching, target_killed_while_watched])

@@ -10,7 +10,7 @@ import tempfile
 import time
 
 from tap import check, check_equal, run, wait_for
-from target import MEMTOP, built, running
+from target import MEMTOP, built, running, state_of, waits_for_signal
 
 LEAKY = os.path.abspath(built("tests/targets/leaky"))
 STATIC = os.path.abspath(built("tests/targets/leaky_static"))
@@ -91,7 +91,7 @@ def what_cannot_run():
                     file.write(text)
                 os.chmod(path, mode)
             done = subprocess.run([MEMTOP, "--fail-if-leaked", "0", "--", path], check=False,
-                                  capture_output=True, text=True, timeout=60)
+                                  capture_output=True, text=True, timeout=120)
             check_equal((done.returncode, done.stdout), (code, ""), f"{text!r}: {done.stderr}")
             check(path in done.stderr and done.stderr.count("\n") == 1, done.stderr)
 
@@ -99,12 +99,12 @@ def what_cannot_run():
 def streams_are_the_commands():
     done = subprocess.run([MEMTOP, "--level", "heap", "--", LEAKY, "print:to-out", "read"],
                           check=False, input="from in\nmore\n", capture_output=True, text=True,
-                          timeout=60)
+                          timeout=120)
     check_equal((done.returncode, done.stdout), (0, "to-out\nfrom in"), done.stderr)
     with running(MEMTOP, "-b", "--format", "json", "--level", "heap", "-d", "0.1", "--", LEAKY,
                  "print:to-out", "read", "print:end", stdin=subprocess.PIPE,
                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as memtop:
-        out, err = memtop.communicate("from in\n", 60)
+        out, err = memtop.communicate("from in\n", 120)
         lines = out.splitlines()
         objects = [json.loads(line) for line in lines if line.startswith("{")]
         others = "".join(line for line in lines if not line.startswith("{"))
@@ -116,7 +116,7 @@ def streams_are_the_commands():
 def descriptors_are_those_that_were_there():
     plain = subprocess.run(["ls", "/proc/self/fd"], check=True, capture_output=True, text=True)
     held = subprocess.run([MEMTOP, "--level", "heap", "--", "ls", "/proc/self/fd"], check=True,
-                          capture_output=True, text=True, timeout=60)
+                          capture_output=True, text=True, timeout=120)
     check_equal(held.stdout, plain.stdout, "open files")
 
 
@@ -125,14 +125,14 @@ def dispositions_are_those_that_were_there():
 
     def of(prefix, **options):
         out = subprocess.run([*prefix, *command], check=True, capture_output=True, text=True,
-                             timeout=60, **options).stdout
+                             timeout=120, **options).stdout
         return [line for line in out.splitlines() if line.startswith(("SigBlk", "SigIgn"))]
     check_equal(of([MEMTOP, "--level", "heap", "--"]), of([]), "signals")
 
     def ignore():
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     done = subprocess.run([MEMTOP, "--level", "heap", "--", LEAKY, "exit:9"], check=False,
-                          capture_output=True, timeout=60, preexec_fn=ignore)
+                          capture_output=True, timeout=120, preexec_fn=ignore)
     check_equal(done.returncode, 9, "its status, where SIGCHLD is ignored")
 
 
@@ -147,6 +147,7 @@ def waiting(*options):
             wait_for(lambda: os.path.exists(note), "the command")
             with open(note, encoding="ascii") as file:
                 pid = int(file.read())
+            wait_for(lambda: waits_for_signal(pid), "it waits")
             yield memtop, pid
 
 
@@ -189,7 +190,7 @@ def signals_at_an_exec():
                             time.sleep(0.05)
                             os.kill(pid, signal.SIGCONT)
                     expected = (4,) if number == signal.SIGSTOP else (4, 143)
-                    check(memtop.wait(60) in expected, f"{number.name}: {memtop.returncode}")
+                    check(memtop.wait(120) in expected, f"{number.name}: {memtop.returncode}")
 
 
 def memtop_dies_at_an_exec():
@@ -212,24 +213,21 @@ def signals_are_passed_on():
                          (signal.SIGHUP, 129), (signal.SIGQUIT, 131), (signal.SIGUSR2, 140)):
         with waiting() as (memtop, _):
             memtop.send_signal(number)
-            check_equal(memtop.wait(30), code, number.name)
+            check_equal(memtop.wait(120), code, number.name)
     with waiting() as (memtop, pid):
         os.kill(pid, signal.SIGKILL)
-        check_equal(memtop.wait(30), 137, "killed by another")
+        check_equal(memtop.wait(120), 137, "killed by another")
 
 
 def stopped_and_continued():
     """Job control of the command goes by without memtop."""
     with waiting() as (memtop, pid):
-        def state():
-            with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-                return file.read().rsplit(")", 1)[1].split()[0]
         os.kill(pid, signal.SIGSTOP)
-        wait_for(lambda: state() == "T", "stopped")
+        wait_for(lambda: state_of(pid) == "T", "stopped")
         os.kill(pid, signal.SIGCONT)
-        wait_for(lambda: state() == "S", "going on")
+        wait_for(lambda: waits_for_signal(pid), "going on")
         os.kill(pid, signal.SIGUSR1)
-        check_equal(memtop.wait(30), 21, "its status")
+        check_equal(memtop.wait(120), 21, "its status")
 
 
 run([constructors, a_library_with_a_constructor, scripts, what_cannot_run,

@@ -11,13 +11,13 @@ import time
 
 from batch import Batch, function_of
 from tap import check, check_equal, run, wait_for
-from target import MEMTOP, built, running
+from target import MEMTOP, built, naps, running, state_of, waits_for_signal
 
 LIFE = built("tests/targets/life")
 # What a plain life sleeps in: clock_nanosleep().
 NANOSLEEP = {"x86_64": "230 ", "aarch64": "115 "}[os.uname().machine]
-SIGSUSPEND = {"x86_64": "130 ", "aarch64": "133 "}[os.uname().machine]
 HEAP = ("--level", "heap", "--side", "user", "--top", "0")
+NEVER = 3600  # a tick that is not due as long as a test takes
 
 
 def probes_stand(pid):
@@ -41,15 +41,15 @@ def life(*words, begun=True):
 
 def another_program():
     """exec: a last object of the old generation, then an empty book, long before the next tick."""
-    with life("exec") as target, Batch("-p", str(target.pid), *HEAP, delay=20) as memtop:
+    with life("exec") as target, Batch("-p", str(target.pid), *HEAP, delay=NEVER) as memtop:
         first = memtop.tick()
         check_equal((first["target"]["generation"], first["level"]), (1, "heap"), "the first")
         for generation in (1, 2, 3):
             target.send_signal(signal.SIGUSR1)
-            last = memtop.tick_where(lambda tick: tick["final"], "a last object", 8)
+            last = memtop.tick_where(lambda tick: tick["final"], "a last object")
             check_equal(last["target"]["generation"], generation, "of the old generation")
             check_equal(last["target"]["state"], "running", "its state")
-            new = memtop.tick(8)
+            new = memtop.tick()
             check_equal((new["target"]["generation"], new["final"], new["level"]),
                         (generation + 1, False, "heap"), "the next program")
             check_equal(new["user"]["allocated_blocks"],
@@ -61,12 +61,6 @@ def another_program():
             check(not old & {site["id"] for site in new["sites"]}, "no id is used again")
 
 
-def waits(pid):
-    """Is it in sigsuspend()?"""
-    with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
-        return file.read().startswith(SIGSUSPEND)
-
-
 def nothing_of_the_next_program():
     """What a constructor takes right after the exec is in no object of the old generation."""
     environment = dict(os.environ, LEAKY_EARLY="100")
@@ -75,32 +69,33 @@ def nothing_of_the_next_program():
             note = os.path.join(folder, "pid")
             with running(built("tests/targets/leaky"), f"file:{note}", "wait", "exec", "wait",
                          env=environment) as target:
-                wait_for(lambda: os.path.exists(note) and waits(target.pid), "the target")
-                with Batch("-p", str(target.pid), *HEAP, delay=20) as memtop:
+                wait_for(lambda: os.path.exists(note) and waits_for_signal(target.pid), "the target")
+                with Batch("-p", str(target.pid), *HEAP, delay=NEVER) as memtop:
                     check_equal(memtop.tick()["user"]["allocated_blocks"], 0, "it waits")
                     target.send_signal(signal.SIGUSR1)
-                    last = memtop.tick(8)
+                    last = memtop.tick()
                     check_equal((last["final"], last["target"]["generation"], last["level"]),
                                 (True, 1, "heap"), "a last object")
                     check_equal((last["user"]["allocated_blocks"], last["sites"]), (0, []),
                                 "of the old program alone")
-                    check_equal(memtop.tick(8)["target"]["generation"], 2, "the next one")
+                    check_equal(memtop.tick()["target"]["generation"], 2, "the next one")
 
 
 def its_book_is_there_to_the_end():
     """A process that takes its time to go has no memory for a while, and is no other program."""
-    for _ in range(4):
+    for step in range(4):  # the watch is at another moment each time
         with life("fat") as target:
             check_equal(target.stdout.readline(), b"fat\n", "its memory")
-            with Batch("-p", str(target.pid), *HEAP, delay=20) as memtop:
+            with Batch("-p", str(target.pid), *HEAP, delay=NEVER) as memtop:
                 memtop.tick()
-                time.sleep(0.2)  # not a wait: some blocks more, and the watch at another moment
+                before = naps(target.pid)  # it takes a block before each
+                wait_for(lambda: naps(target.pid) > before + 20 + 37 * step, "blocks")
                 target.terminate()
                 last = memtop.tick()
                 check_equal((last["final"], last["target"]["state"], last["target"]["generation"],
                              last["level"]), (True, "killed", 1, "heap"), "the last object")
                 check(last["sites"] and last["user"]["live_blocks"] > 10, "its book")
-                check_equal(memtop.process.wait(20), 0, "the end")
+                check_equal(memtop.process.wait(120), 0, "the end")
 
 
 def kernel_totals_begin_anew():
@@ -152,7 +147,7 @@ def two_watch_one():
         with Batch("-p", str(target.pid), *HEAP) as two:
             two.tick_where(lambda tick: tick["user"]["allocated_blocks"] > 50, "blocks of both")
             one.process.terminate()
-            one.process.wait(20)
+            one.process.wait(120)
             seen = two.tick()["user"]["allocated_blocks"]
             two.tick_where(lambda tick: tick["user"]["allocated_blocks"] > seen + 50,
                            "the other one goes on")
@@ -173,7 +168,7 @@ def not_in_a_pid_namespace():
     """memtop in a container would see no event: it says so instead of showing none."""
     script = f"'{LIFE}' plain >/dev/null & '{MEMTOP}' -b --level heap -i 1 -p $!; code=$?; kill $!; exit $code"
     done = subprocess.run(["unshare", "-p", "-f", "--kill-child", "--mount-proc", "sh", "-c",
-                           script], check=False, capture_output=True, text=True, timeout=60)
+                           script], check=False, capture_output=True, text=True, timeout=120)
     check_equal((done.returncode, done.stdout), (3, ""), done.stderr)
     check("namespace" in done.stderr, done.stderr)
 
@@ -181,6 +176,7 @@ def not_in_a_pid_namespace():
 def a_stopped_target():
     with life("plain") as target:
         target.send_signal(signal.SIGSTOP)
+        wait_for(lambda: state_of(target.pid) == "T", "stopped")
         with Batch("-p", str(target.pid), *HEAP) as memtop:
             check_equal(memtop.tick()["level"], "heap", "level")
             check_equal(memtop.tick()["user"]["allocated_blocks"], 0, "nothing happens")
@@ -194,7 +190,7 @@ def hardly_begun():
         with life("plain", begun=False) as target:
             done = subprocess.run([MEMTOP, "-b", "-i", "1", "--level", "heap", "-p",
                                    str(target.pid)], check=False, capture_output=True, text=True,
-                                  timeout=60)
+                                  timeout=120)
             check_equal((done.returncode, done.stderr), (0, ""), "attach")
 
 
@@ -203,7 +199,7 @@ def ends_while_attaching():
         with running("sleep", str(step * 0.012)) as target:
             done = subprocess.run([MEMTOP, "-b", "--format", "json", "-d", "0.2", "--level",
                                    ("auto", "heap")[step % 2], "-p", str(target.pid)],
-                                  check=False, capture_output=True, text=True, timeout=60)
+                                  check=False, capture_output=True, text=True, timeout=120)
         if done.returncode == 0:
             last = json.loads(done.stdout.splitlines()[-1])
             check_equal((last["final"], last["target"]["state"], done.stderr),
@@ -220,17 +216,14 @@ def heap_rows(tick):
 
 
 def a_storm_is_let_go():
-    """Within 300 ms, however long a tick is; the machine may take its time on top."""
-    for delay in (0.5, 3600):
+    """However long a tick is. How soon, test_governor says."""
+    for delay in (0.5, NEVER):
         with life("storm") as target, Batch("-p", str(target.pid), "--budget", "10",
                                             "--top", "0", delay=delay) as memtop:
             check_equal(memtop.tick()["level"], "heap", "level before")
             check(probes_stand(target.pid), "probes before")
             target.send_signal(signal.SIGUSR1)
-            start = time.monotonic()
-            wait_for(lambda: not probes_stand(target.pid), "no probes", 5, 0.005)
-            took = time.monotonic() - start
-            check(took < 0.6, f"let go after {took:.3f} s")
+            wait_for(lambda: not probes_stand(target.pid), "no probes")
             if delay < 1:
                 tick = memtop.tick_where(lambda tick: tick["level"] == "pages", "the level")
                 check("over the budget" in tick["level_reason"] and
@@ -241,14 +234,21 @@ def a_storm_is_let_go():
                             [site["allocated_blocks"] for site in frozen], "and are frozen")
 
 
+def is_let_go(target):
+    """Was it left alone from the beginning? What did not run while it was looked at is let go of
+    when it does."""
+    with Batch("-p", str(target.pid)) as memtop:
+        first = memtop.tick()
+        tick = memtop.tick_where(lambda tick: tick["level"] == "pages", "the level")
+        check("over the budget of 10%" in tick["level_reason"], tick["level_reason"])
+        check(not probes_stand(target.pid), "no probes")
+        return first["level"] == "pages"
+
+
 def a_storm_is_not_entered():
     with life("storm") as target:
         target.send_signal(signal.SIGUSR1)
-        with Batch("-p", str(target.pid)) as memtop:
-            tick = memtop.tick()
-            check_equal(tick["level"], "pages", "level")
-            check("over the budget of 10%" in tick["level_reason"], tick["level_reason"])
-            check(not probes_stand(target.pid), "no probes")
+        check(any(is_let_go(target) for _ in range(10)), "it was entered each time")
         for words in (("--budget", "none"), ("--level", "heap")):
             with Batch("-p", str(target.pid), *words) as memtop:
                 memtop.tick_where(lambda tick: tick["elapsed_s"] > 1, "a second")
@@ -267,6 +267,13 @@ def memory_cgroup():
     return None
 
 
+def removed(folder):
+    """A cgroup cannot be removed as long as somebody is in it."""
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
+    return not os.path.exists(folder)
+
+
 def killed_for_want_of_memory():
     mount = memory_cgroup()
     check(mount, "a memory cgroup")
@@ -282,14 +289,12 @@ def killed_for_want_of_memory():
 
         with running(LIFE, "hog", preexec_fn=enter, stdout=subprocess.DEVNULL) as target:
             with Batch("-p", str(target.pid), "--level", "rss", "--side", "user") as memtop:
-                last = memtop.tick_where(lambda tick: tick["final"], "the end", 60)
+                last = memtop.tick_where(lambda tick: tick["final"], "the end")
                 check_equal((last["target"]["state"], last["target"]["signal"]),
                             ("oom-killed", signal.SIGKILL), "how")
-                check_equal(memtop.process.wait(20), 0, "exit code")
+                check_equal(memtop.process.wait(120), 0, "exit code")
     finally:
-        wait_for(lambda: not open(os.path.join(folder, mount[2]), encoding="ascii").read(),
-                 "the cgroup is empty")
-        os.rmdir(folder)
+        wait_for(lambda: removed(folder), "the cgroup is empty")
 
 
 def goes_before_the_target():
@@ -300,7 +305,7 @@ def goes_before_the_target():
         with open(f"/proc/{target.pid}/oom_score_adj", encoding="ascii") as file:
             check(int(file.read()) < 1000, "the target's")
     done = subprocess.run([MEMTOP, "--", "cat", "/proc/self/oom_score_adj"], check=False,
-                          capture_output=True, text=True, timeout=60)
+                          capture_output=True, text=True, timeout=120)
     check(done.stdout.startswith("0\n"), f"a command's is as before: {done.stdout!r}")
 
 
@@ -314,34 +319,31 @@ def command_outlives_memtop():
                                open(note, encoding="ascii").read().strip(), "the command"))
             wait_for(lambda: os.readlink(f"/proc/{pid}/exe").endswith("life"), "exec")
             memtop.kill()
-            memtop.wait(20)
+            memtop.wait(120)
             try:
-                state = open(f"/proc/{pid}/stat", encoding="ascii").read().split()[2]
-                check(state in "SR", f"the command runs on: {state}")
+                wait_for(lambda: lives(pid), lambda: f"the command runs on: {state_of(pid)}")
                 wait_for(lambda: not probes_stand(pid), "no probes")
             finally:
                 os.kill(pid, signal.SIGKILL)
 
 
 def children_of(pid):
+    """Its children; and whether they have become the command."""
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-        return [int(word) for word in file.read().split()]
+        children = [int(word) for word in file.read().split()]
 
-
-def state_of(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-            return file.read().rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return None
-
-
-def sleeps(pid):
-    try:
-        with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
-            return file.read().startswith(NANOSLEEP)
-    except OSError:
+    def is_held(child):
+        with contextlib.suppress(OSError):
+            return os.readlink(f"/proc/{child}/exe").endswith("/life")
         return False
+    return [(child, is_held(child)) for child in children]
+
+
+def lives(pid):
+    """Does it do what a plain life does? It is not stopped in there, either."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+        return file.read().startswith(NANOSLEEP) and state_of(pid) in ("S", "R")
+    return False
 
 
 def command_outlives_memtop_from_its_first_moment():
@@ -350,20 +352,21 @@ def command_outlives_memtop_from_its_first_moment():
     for step in range(60):
         with running(MEMTOP, "--level", "heap", "--", LIFE, "plain",
                      stdout=subprocess.DEVNULL) as memtop:
+            wait_for(lambda: any(held or step % 2 for _, held in children_of(memtop.pid)),
+                     "a child", every=0.0005)
             time.sleep(step * 0.0004)  # not a wait: the moment of death is what varies
-            children = [(pid, os.readlink(f"/proc/{pid}/exe").endswith("/life"))
-                        for pid in children_of(memtop.pid)]
+            children = children_of(memtop.pid)
             memtop.kill()
             memtop.wait()
         for pid, held in children:
-            wait_for(lambda: state_of(pid) in (None, "Z") or sleeps(pid),
-                     "the command's main(), or its end")
+            wait_for(lambda: state_of(pid) in (None, "Z") or lives(pid),
+                     lambda: f"the command's main(), or its end: {state_of(pid)}")
             state = state_of(pid)
             if state not in (None, "Z"):
                 os.kill(pid, signal.SIGKILL)
             begun += held
-            check(not held or state in ("S", "R"), f"the command ended: {state}")
-    check(begun > 5, f"{begun} commands were held")
+            check(not held or state not in (None, "Z"), f"the command ended: {state}")
+    check(begun >= 30, f"{begun} commands were held")
 
 
 def stopped_and_continued():

@@ -17,7 +17,7 @@
 
 #define PAGE	4096ul
 #define PAGES	3000ul
-#define TICKS	400
+#define TICKS	3000
 #define TICK_NS 20000000
 
 static void serve(int ask, int answer)

@@ -160,6 +160,30 @@ def in_the_program():
             check_equal((totals["live_bytes"], totals["live_blocks"]), (64 * 4096, 64), "frames")
 
 
+def from_a_file():
+    """A file is for all programs: what this one has counts, the rest is nothing to complain of."""
+    file = os.path.join(folder.name, "memtop.conf")
+    with open(file, "w", encoding="ascii") as stream:
+        os.fchmod(stream.fileno(), 0o644)
+        for word in FRAMES[1::2] + ("no_such:alloc(1)", "libnone.so:no_such:free(1)",
+                                    "malloc:alloc(1)", "alloc_pool+0x10:alloc(1)"):
+            stream.write(f"function = {word}\n")
+        stream.write("level = heap\n")
+    with Target("frames", program=pool()) as target:
+        with Batch("-p", str(target.pid), "--top", "0", "--config", file) as memtop:
+            check_equal(memtop.tick(60)["level"], "heap", "the file's level")
+            target.until("held")
+
+            def frames(tick):
+                sites = [site for site in tick["sites"] if site["kind"] == "function"]
+                return (sum(site["live_bytes"] for site in sites),
+                        sum(site["live_blocks"] for site in sites))
+            memtop.tick_where(lambda tick: frames(tick) == (64 * 4096, 64), "frames", 60)
+    refused = subprocess.run([built("memtop"), "-b", "-i", "1", "-p", "1", "--config", "/dev/null"],
+                             check=False, capture_output=True, text=True)
+    check_equal((refused.returncode, refused.stdout), (1, ""), refused.stderr)
+
+
 def exceptions_through_operator_new():
     """It is caught by the target, and the blocks between are right. (Debian's mimalloc is built as
     C and ends the program instead.)"""
@@ -186,6 +210,23 @@ def filters_of_system_calls():
             target.end()
 
 
+def filters_that_come_later():
+    """The target sets them while it is watched, with or without return probes."""
+    follow(guarded(), "filtered_later", ("held", "freed"), ("--return-probes", "no"))
+    for options in (*(("--kind", kind) for kind in KINDS), ("--return-probes", "no")):
+        with Target("strict", program=guarded()) as target:
+            with Book(target.pid, *options) as book:
+                for stop, live in (("held", 2000), ("freed", 0)):
+                    target.until(stop)
+                    sums = dict(NONE)
+                    for site in book.read()["sites"]:
+                        add(sums, site)
+                    check_equal([sums[name] for name in ("allocated_blocks", "allocated_bytes",
+                                                         "live_blocks", "live_bytes")],
+                                [2000, 48000, live, live * 24], f"{options}, {stop}")
+                target.end()
+
+
 def handler_on_a_higher_stack():
     """Without return probes the target lives, and nothing it gave back stays."""
     for kind in ("session", "multi"):
@@ -204,5 +245,5 @@ def handler_on_a_higher_stack():
 
 if __name__ == "__main__":
     run([frames_of_a_pool, arenas_of_all_shapes, without_symbols, descriptions_that_do_not_fit,
-         in_the_program, exceptions_through_operator_new, filters_of_system_calls,
-         handler_on_a_higher_stack])
+         in_the_program, from_a_file, exceptions_through_operator_new, filters_of_system_calls,
+         filters_that_come_later, handler_on_a_higher_stack])

@@ -39,7 +39,7 @@ class Batch:
         self.process.stdout.close()
         self.process.stderr.close()
 
-    def tick(self, seconds=20.0):
+    def tick(self, seconds=90.0):
         """The next tick; fails at the end of output."""
         try:
             tick = self.ticks.get(timeout=seconds)
@@ -51,15 +51,15 @@ class Batch:
                           f"{self.process.stderr.read()}")
         return tick
 
-    def tick_after(self, moment=None, seconds=20.0):
-        """The first tick whose facts are younger than now."""
+    def tick_after(self, moment=None, seconds=90.0, named=True):
+        """The first tick whose facts are younger than now, and that waits for no more names."""
         moment = time.time_ns() if moment is None else moment
         while True:
             tick = self.tick(seconds)
-            if tick["time_unix_ns"] > moment:
+            if tick["time_unix_ns"] > moment and not (named and names_pending(tick)):
                 return tick
 
-    def tick_where(self, condition, what, seconds=30.0):
+    def tick_where(self, condition, what, seconds=90.0):
         """The first tick for which condition(tick) holds."""
         end = time.monotonic() + seconds
         last = None
@@ -68,6 +68,19 @@ class Batch:
             if condition(last):
                 return last
         raise Failure(f"not within {seconds:g} s: {what}; the last tick: {json.dumps(last)[:2000]}")
+
+    def tick_with_tables(self):
+        """The first tick younger than now that knows all that is mapped: from then on stacks are
+        whole, until the target maps something else."""
+        moment = time.time_ns()
+        return self.tick_where(lambda tick: tick["time_unix_ns"] > moment and
+                               tick["overhead"]["unwind_tables_pending"] == 0, "all tables")
+
+
+def names_pending(tick):
+    """May another tick have more names or lines of these frames?"""
+    return any(frame["reason"] == "not read yet" for site in tick["sites"]
+               for frame in site["frames"])
 
 
 TOTALS = ("allocated_bytes", "allocated_blocks", "freed_bytes", "freed_blocks",

@@ -14,9 +14,10 @@ from target import built
 TOTALS = ("allocated_bytes", "allocated_blocks", "freed_bytes", "freed_blocks",
           "live_bytes", "live_blocks")
 NONE = dict.fromkeys(TOTALS, 0)
+SECONDS = int(os.environ.get("BOOKS_SECONDS", "300"))  # for a target's next stop
 
 
-def read_line(stream, what, seconds=90):
+def read_line(stream, what, seconds=SECONDS):
     """A line of a pipe that nothing has been read ahead from."""
     line = b""
     while not line.endswith(b"\n"):
@@ -93,7 +94,7 @@ class Target:
 
     def end(self):
         self.say()
-        check_equal(self.process.wait(30), 0, "the target's exit code")
+        check_equal(self.process.wait(120), 0, "the target's exit code")
 
 
 class Book:
@@ -112,7 +113,7 @@ class Book:
         with contextlib.suppress(OSError):
             self.process.stdin.close()
         try:
-            self.process.wait(20)
+            self.process.wait(120)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

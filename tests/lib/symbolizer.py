@@ -35,7 +35,7 @@ class Symbolizer:
 
     def __exit__(self, *_):
         self.process.stdin.close()
-        status = self.process.wait(timeout=30)
+        status = self.process.wait(timeout=120)
         self.process.stdout.close()
         if status and not _[0]:
             raise Failure(f"symbolize ended with {status}")

@@ -83,6 +83,33 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+# What sigsuspend() is to the kernel.
+SIGSUSPEND = {"x86_64": "130 ", "aarch64": "133 "}[os.uname().machine]
+
+
+def waits_for_signal(pid):
+    """Is it in sigsuspend()?"""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+        return file.read().startswith(SIGSUSPEND)
+    return False
+
+
+def state_of(pid):
+    """The letter of its state; None where it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return None
+
+
+def naps(pid):
+    """How often it has gone to sleep by itself."""
+    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+        return next(int(line.split()[1]) for line in file
+                    if line.startswith("voluntary_ctxt_switches"))
+
+
 def differing_text(pid):
     """Bytes of the target's libc code that differ from the file: breakpoints."""
     with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:

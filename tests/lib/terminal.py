@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A terminal emulator for tests: tmux, with a server of its own."""
+"""
+A terminal emulator for tests: tmux, with a server of its own.
+
+A screen that is looked at may be half of one paint and half of the one before: rows are painted from
+the top down. So what has to be on a screen together is waited for together, and after a key
+something is waited for that only its paint has.
+"""
 
 import os
 import shlex
@@ -7,6 +13,8 @@ import subprocess
 import tempfile
 
 from tap import Failure, wait_for
+
+SECONDS = 120.0
 
 
 class Terminal:
@@ -22,6 +30,14 @@ class Terminal:
         shell = "exec bash --norc --noprofile"
         environment = dict(os.environ, LC_ALL="C.UTF-8", PS1="$ ")
         environment.pop("TMUX", None)
+        try:
+            self.start(shell, environment)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def start(self, shell, environment):
         self.tmux("-f", "/dev/null", "new-session", "-d", "-s", "test", "-x", str(self.columns),
                   "-y", str(self.rows), shell, environment=environment)
         self.tmux("set-option", "-g", "default-terminal", "screen-256color")
@@ -33,7 +49,6 @@ class Terminal:
         if self.command:
             words = [f"{name}={shlex.quote(value)}" for name, value in self.environment.items()]
             self.type(" ".join(words + [shlex.join(self.command)]) + "; echo exit=$?\n")
-        return self
 
     def __exit__(self, *_):
         self.tmux("kill-server", check=False)
@@ -41,7 +56,7 @@ class Terminal:
 
     def tmux(self, *arguments, check=True, environment=None):
         done = subprocess.run(["tmux", "-S", self.socket, *arguments], check=False, text=True,
-                              capture_output=True, env=environment)
+                              capture_output=True, env=environment, timeout=SECONDS)
         if check and done.returncode:
             raise Failure(f"tmux {arguments[0]}: {done.stderr.strip()}")
         return done.stdout
@@ -69,13 +84,24 @@ class Terminal:
     def pane_pid(self):
         return int(self.tmux("display-message", "-p", "-t", "test", "#{pane_pid}"))
 
-    def wait(self, condition, what, seconds=60.0):
-        """Waits until condition(screen) holds; returns the screen."""
+    def wait(self, condition, what, seconds=SECONDS):
+        """Waits until condition(screen) holds; returns the screen. `what` may be told of it."""
+        screen = ""
+
         def look():
+            nonlocal screen
             screen = self.screen()
             return screen if condition(screen) else None
-        return wait_for(look, lambda: f"{what}; the screen is:\n{self.screen()}", seconds)
+        return wait_for(look, lambda: f"{what(screen) if callable(what) else what}; "
+                                      f"the screen is:\n{screen}", seconds)
 
-    def wait_text(self, text, what=None, seconds=60.0):
+    def wait_all(self, conditions, seconds=SECONDS):
+        """Waits until all of {what: condition} hold of one screen; returns that."""
+        def missing(screen):
+            return [what for what, condition in conditions.items() if not condition(screen)]
+        return self.wait(lambda screen: not missing(screen),
+                         lambda screen: ", ".join(missing(screen)), seconds)
+
+    def wait_text(self, text, what=None, seconds=SECONDS):
         return self.wait(lambda screen: text in "\n" + screen, what or f"{text!r} on screen",
                          seconds)

@@ -253,6 +253,7 @@ static void fill_history(struct fixture *fixture)
 			.time_ns = 1000 * NS - (FIXTURE_HISTORY - 1 - i) * NS,
 			.rss_bytes = MB(507.9 + grown),
 			.charged_bytes = MB(535.4 + grown),
+			.live_bytes = {[SIDE_USER] = MB(4.3 + grown), [SIDE_KERNEL] = MB(1.2)},
 		};
 	}
 	fixture->picture.history = fixture->history;
@@ -316,6 +317,82 @@ static void fill_whole(struct picture *picture)
 	strcpy(picture->mark.name, "lap3");
 }
 
+static void fill_holdings(struct picture *picture)
+{
+	static const struct {
+		enum holding what;
+		uint64_t value;
+		int64_t delta;
+		double rate;
+		uint64_t made, gone; /* 0: lives are not known */
+	} held[] = {
+		{HOLDING_PSS, MB(921.4), MB(312), MB(5.2), 0, 0},
+		{HOLDING_PAGE_TABLES, MB(2.3), MB(0.6), 10240, 0, 0},
+		{HOLDING_KERNEL_STACKS, 27 * 16384, 0, 0, 0, 0},
+		{HOLDING_FDS, 214, 24, 0, 1048, 1024},
+		{HOLDING_FILES, 120, 0, 0, 0, 0},
+		{HOLDING_DEVICES, 8, 0, 0, 0, 0},
+		{HOLDING_PIPES, 12, 0, 0, 1000, 1000},
+		{HOLDING_SOCKETS, 18, 0, 0, 4, 4},
+		{HOLDING_EVENTFDS, 8, 0, 0, 0, 0},
+		{HOLDING_EPOLLS, 4, 0, 0, 0, 0},
+		{HOLDING_DMABUFS, 44, 24, 0.4, 44, 20},
+		{HOLDING_MEMFDS, 0, 0, 0, 0, 0},
+		{HOLDING_OTHER_FDS, 0, 0, 0, 0, 0},
+		{HOLDING_MEMFD_BYTES, 0, 0, 0, 0, 0},
+		{HOLDING_DMABUF_BYTES, MB(96), 0, 0, MB(128), MB(32)},
+		{HOLDING_COUNT, MB(64), 0, 0, MB(96), MB(32)},
+		{HOLDING_COUNT + 1, MB(32), 0, 0, MB(32), 0},
+	};
+
+	picture->holding_count = HOLDING_COUNT + 2;
+	for (size_t i = 0; i < sizeof(held) / sizeof(*held); i++)
+		picture->holdings[held[i].what] = (struct holding_stats){
+			.known = true,
+			.lives_known = held[i].what >= HOLDING_FDS,
+			.value = held[i].value,
+			.delta = held[i].delta,
+			.rate_per_s = held[i].rate,
+			.totals = {held[i].made, held[i].made, held[i].gone, held[i].gone},
+			.kept_ratio = held[i].made ? 0 : NAN,
+			.judgment.verdict =
+				held[i].what >= HOLDING_FDS ? VERDICT_STEADY : VERDICT_UNKNOWN,
+		};
+	picture->holdings[HOLDING_FDS].limit = 1024;
+	picture->holdings[HOLDING_DMABUFS].judgment =
+		(struct judgment){.verdict = VERDICT_WARMING_UP, .due_s = 12};
+	picture->holdings[HOLDING_SOCKET_BYTES] =
+		(struct holding_stats){.why = "its network namespace is another one",
+				       .rate_per_s = NAN,
+				       .kept_ratio = NAN};
+	strcpy(picture->holdings[HOLDING_COUNT].exporter, "udmabuf");
+	strcpy(picture->holdings[HOLDING_COUNT + 1].exporter, "system-heap");
+}
+
+void fixture_fd_leak(struct fixture *fixture)
+{
+	struct picture *picture = &fixture->picture;
+	struct holding_stats *memfds = &picture->holdings[HOLDING_MEMFDS];
+	struct holding_stats *fds = &picture->holdings[HOLDING_FDS];
+
+	picture->judgment = (struct judgment){.verdict = VERDICT_STEADY, .one_in = NAN};
+	picture->top_site = 0;
+	for (unsigned i = 0; i < FIXTURE_SITES; i++)
+		fixture->sites[i].judgment.verdict = VERDICT_STEADY;
+	memfds->value = 614;
+	memfds->delta = 120;
+	memfds->totals = (struct totals){614, 614, 0, 0};
+	memfds->rate_per_s = 2;
+	memfds->kept_ratio = 1;
+	memfds->judgment =
+		(struct judgment){.verdict = VERDICT_LEAKING, .one_in = NAN, .rate_bytes_per_s = 2};
+	fds->value += 614;
+	fds->delta += 120;
+	fds->rate_per_s = 2;
+	fds->judgment = memfds->judgment;
+	picture->leaking_holding = HOLDING_MEMFDS + 1;
+}
+
 void fixture_init(struct fixture *fixture)
 {
 	struct picture *picture = &fixture->picture;
@@ -337,6 +414,7 @@ void fixture_init(struct fixture *fixture)
 	fill_whole(picture);
 	fill_sides(picture);
 	fill_history(fixture);
+	fill_holdings(picture);
 	for (unsigned i = 0; i < FIXTURE_SITES; i++)
 		fill_site(fixture, i);
 	picture->sites = fixture->sites;
@@ -357,6 +435,7 @@ void fixture_hostile(struct fixture *fixture)
 	strcpy(picture->charge.cgroup, "/\033]8;;x\a/../\n");
 	strcpy(picture->overhead.worst_thread_name, "\xc3(\b\b\b");
 	strcpy(picture->level_reason, "because\033[H\033[J");
+	strcpy(picture->holdings[HOLDING_COUNT].exporter, "\033[2J\n");
 	fixture->infos[4].object = "\033[7mcache";
 }
 

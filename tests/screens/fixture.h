@@ -27,6 +27,9 @@ void fixture_init(struct fixture *fixture);
 /* Names that try to harm the terminal. */
 void fixture_hostile(struct fixture *fixture);
 
+/* Memory is steady, and descriptors of memfds are not closed. */
+void fixture_fd_leak(struct fixture *fixture);
+
 /* The cells as UTF-8 text, a line a row, trailing blanks cut; the caller frees it. */
 char *fixture_dump(const struct canvas *canvas);
 

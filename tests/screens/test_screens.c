@@ -47,6 +47,13 @@ static const struct shot shots[] = {
 	{"120x40-level", 40, 120, false, false, "l"},
 	{"120x40-hostile", 40, 120, false, true, "*"},
 	{"80x24-hostile-ascii", 24, 80, true, true, "*"},
+	{"120x40-beside", 40, 120, false, false, "b"},
+	{"80x24-beside", 24, 80, false, false, "b"},
+	{"60x16-beside", 16, 60, false, false, "bG"},
+	{"120x40-beside-hostile", 40, 120, true, true, "b"},
+	{"120x40-fd-leak", 40, 120, false, false, "b"},
+	{"80x24-fd-leak", 24, 80, false, false, ""},
+	{"120x30", 30, 120, false, false, ""},
 };
 
 static char *take(const struct shot *shot)
@@ -60,13 +67,16 @@ static char *take(const struct shot *shot)
 	fixture_init(&fixture);
 	if (shot->hostile)
 		fixture_hostile(&fixture);
+	if (strstr(shot->name, "fd-leak"))
+		fixture_fd_leak(&fixture);
 	canvas_init(&canvas, shot->rows, shot->columns, !shot->ascii);
 	view_set_minimum(view, 4096, 0);
 	view_sync(view, &fixture.picture);
 	screen_draw(screen, &canvas, view, &fixture.resolver, &fixture.status);
-	for (const char *key = shot->keys; *key; key++)
+	for (const char *key = shot->keys; *key; key++) {
 		screen_key(screen, view, *key);
-	screen_draw(screen, &canvas, view, &fixture.resolver, &fixture.status);
+		screen_draw(screen, &canvas, view, &fixture.resolver, &fixture.status);
+	}
 	text = fixture_dump(&canvas);
 	canvas_deinit(&canvas);
 	screen_free(screen);

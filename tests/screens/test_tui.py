@@ -9,18 +9,22 @@ import time
 
 from tap import check, check_equal, run, wait_for
 from target import MEMTOP, Perception, built, running
-from terminal import Terminal
+from terminal import SECONDS, Terminal
 
 
 def braille(screen):
     return any(0x2801 <= ord(character) <= 0x28ff for character in screen)
 
 
+def heading(screen):
+    """The table's, or "" where there is none (yet)."""
+    return next((row for row in screen.splitlines() if "VERDICT" in row and "LIVE" in row), "")
+
+
 def first_site(screen):
-    """The table's first row, without its marks."""
-    rows = screen.splitlines()
-    heading = next(i for i, row in enumerate(rows) if "VERDICT" in row and "LIVE" in row)
-    return rows[heading + 1]
+    """The table's first row, or ""."""
+    rows = screen.splitlines() + [""]
+    return rows[rows.index(heading(screen)) + 1] if heading(screen) else ""
 
 
 def on_service(service, columns=120, rows=40, **options):
@@ -28,23 +32,39 @@ def on_service(service, columns=120, rows=40, **options):
 
 
 def leak_is_on_top(screen):
-    return "VERDICT" in screen and "jpeg_decode_frame" in first_site(screen)
+    """For good: by more than all that the service ever has at its other sites."""
+    site = first_site(screen)
+    return "jpeg_decode_frame" in site and re.search(r"\+(\d\d+\.\dM|[\d.]+G)", site)
+
+
+def leak_is_shown(screen):
+    """Anywhere in the table."""
+    return "jpeg_decode_frame" in screen.partition(heading(screen) or screen)[2]
+
+
+def foot_counts(screen):
+    """Sites shown, of how many, and how many are left out."""
+    found = re.search(r"^ *(\d+) of (\d+) .* (\d+) sites? under \d", screen, re.M)
+    return tuple(map(int, found.groups())) if found else None
 
 
 def shows_header_graph_panes_and_leak():
     with Perception() as service, on_service(service) as terminal:
-        screen = terminal.wait(lambda s: leak_is_on_top(s) and braille(s) and "of its CPU" in s,
-                               "leak on top, a graph, the cost")
-        check(f"[{service.pid}]" in screen.splitlines()[0], "the header names the target")
-        for word in ("user", "kernel", "RSS", "limit", "Δ attach▼"):
-            check(word in screen, f"{word!r} on screen")
-        foot = terminal.wait(lambda s: re.search(r"^ *(\d+) of (\d+) .* (\d+) sites? under \d",
-                                                 s, re.M), "what is left out, counted")
-        shown, total, hidden = map(int, re.search(
-            r"^ *(\d+) of (\d+) .* (\d+) sites? under \d", foot, re.M).groups())
-        check_equal(shown + hidden, total, "sites shown and left out")
-        check(foot.count("▸") == shown, "no row for what is left out")
-        terminal.wait(lambda s: "LEAKING" in first_site(s), "the verdict", 30)
+        terminal.wait_all({
+            "leak on top": leak_is_on_top,
+            "a graph": braille,
+            "the cost": lambda s: "of its CPU" in s,
+            "the header names the target": lambda s: f"[{service.pid}]" in s.splitlines()[0],
+        } | {repr(word): lambda s, word=word: word in s
+             for word in ("user", "kernel", "RSS", "limit", "Δ attach▼")})
+        terminal.wait_all({
+            "what is left out, counted": foot_counts,
+            "shown and left out are all": lambda s: foot_counts(s) and
+            foot_counts(s)[0] + foot_counts(s)[2] == foot_counts(s)[1],
+            "no row for what is left out": lambda s: foot_counts(s) and
+            s.count("▸") == foot_counts(s)[0],
+        })
+        terminal.wait(lambda s: "LEAKING" in first_site(s), "the verdict")
         terminal.key("q")
         terminal.wait_text("exit=0")
 
@@ -53,35 +73,39 @@ def keys_sort_freeze_unfold_help():
     with Perception() as service, on_service(service) as terminal:
         terminal.wait(leak_is_on_top, "leak on top")
         terminal.key("Enter")
-        screen = terminal.wait(lambda s: "libdecode.so" in s, "the stack, unfolded")
-        check(re.search(r"▶ 0  jpeg_decode_frame\+0x.* yours", screen), "the first own frame")
-        check(re.search(r"start_thread\+0x.*libc\.so\.6 \w{6}$", screen, re.M),
-              "the C library is not the user's own")
+        terminal.wait_all({  # names come when they are known
+            "the stack, unfolded": lambda s: "libdecode.so" in s,
+            "the first own frame": lambda s: re.search(r"▶ 0  jpeg_decode_frame\+0x.* yours", s),
+            "the C library is not the user's own":
+            lambda s: re.search(r"start_thread\+0x.*libc\.so\.6 \w{6}$", s, re.M),
+        })
         terminal.key("Enter")
         terminal.wait(lambda s: "libdecode.so" not in s, "folded again")
         terminal.key("Space")
-        frozen = terminal.wait(lambda s: re.search("frozen", s, re.I), "the banner")
-        live = first_site(frozen)
+        # The banner stands below the table: where it is, the rows are those of its paint.
+        live = first_site(terminal.wait_text("FROZEN at", "the banner"))
+        grown = resident_bytes(service.pid) + (8 << 20)
         terminal.key("Down", "Up")
-        check_equal(first_site(terminal.screen()).split()[2:4], live.split()[2:4],
-                    "numbers while frozen")
+        wait_for(lambda: resident_bytes(service.pid) > grown, "the service leaks on")
+        screen = terminal.wait(lambda s: first_site(s) and "FROZEN at" in s, "the banner still")
+        check_equal(first_site(screen).split()[2:4], live.split()[2:4], "numbers while frozen")
         terminal.key("Space")
         terminal.wait(lambda s: not re.search("frozen", s, re.I), "live again")
         before = terminal.wait(leak_is_on_top, "leak on top")
         terminal.key("I")
-        terminal.wait(lambda s: "VERDICT" in s and "jpeg_decode_frame" not in first_site(s),
+        terminal.wait(lambda s: first_site(s) and "jpeg_decode_frame" not in first_site(s),
                       "order inverted")
         terminal.key("I")
         terminal.wait(leak_is_on_top, "order as before")
-        heading = next(row for row in before.splitlines() if "VERDICT" in row)
         terminal.key("<")
-        terminal.wait(lambda s: "VERDICT" in s and heading not in s, "another sort column")
+        terminal.wait(lambda s: heading(s) not in ("", heading(before)), "another sort column")
         terminal.key("?")
-        terminal.wait(lambda s: "freeze" in s and "VERDICT" not in s or "Help" in s, "help")
+        terminal.wait_text("keys and verdicts", "help")
         terminal.key("Escape")
-        terminal.wait(lambda s: "VERDICT" in s, "back to the table")
+        terminal.wait(lambda s: leak_is_on_top(s) and "keys and verdicts" not in s,
+                      "back to the table")
         terminal.key("Tab")
-        terminal.wait(lambda s: "VERDICT" in s and "jpeg_decode_frame" not in first_site(s),
+        terminal.wait(lambda s: heading(s) and "jpeg_decode_frame" not in first_site(s),
                       "the kernel side")
         check("kernel_event_missed" not in before, "the heap is not charged with kernel losses")
         terminal.key("BTab")
@@ -89,10 +113,12 @@ def keys_sort_freeze_unfold_help():
         terminal.key("l")
         terminal.wait_text("Leave heap?")
         terminal.key("y")
-        screen = terminal.wait(lambda s: "not watched" in s and "heap rows as of" in s, "rss")
-        check("of its CPU" not in screen, "no cost where nothing is watched")
-        check("jpeg_decode_frame" not in screen.splitlines()[1],
-              "nobody is blamed by a book that is closed")
+        terminal.wait_all({
+            "level rss": lambda s: "not watched" in s and "heap rows as of" in s,
+            "no cost where nothing is watched": lambda s: "of its CPU" not in s,
+            "nobody is blamed by a book that is closed":
+            lambda s: "jpeg_decode_frame" not in s.splitlines()[1],
+        })
         terminal.key("q")
         terminal.wait_text("exit=0")
 
@@ -102,23 +128,23 @@ def looks_back_at_the_program_before():
         check_equal(target.stdout.readline(), b"ready\n", "the target")
         with Terminal([MEMTOP, "--level", "heap", "--side", "user", "-d", "0.3", "-p",
                        str(target.pid)]) as terminal:
-            terminal.wait(lambda s: "live_exec" in s, "its site", 30)
+            terminal.wait(lambda s: "live_exec" in s, "its site")
             terminal.key("[")
             terminal.wait_text("Nothing earlier: no other program ran here")
             target.send_signal(signal.SIGUSR1)
             check_equal(target.stdout.readline(), b"ready\n", "the next program")
 
-            end = time.monotonic() + 30
+            end = time.monotonic() + SECONDS
             screen = "Nothing earlier"
             while "Nothing earlier" in screen and time.monotonic() < end:
                 terminal.key("Down")  # takes the message away
                 terminal.wait(lambda s: "Nothing earlier" not in s, "no message")
                 terminal.key("[")
-                screen = terminal.wait(lambda s: "Nothing earlier" in s or "GENERATION" in s,
-                                       "an answer")
-            check("GENERATION 1 of 2" in screen, screen)
-            screen = terminal.wait(lambda s: "live_exec" in s, "its table")
-            check("past" in screen.splitlines()[0], screen)
+                screen = terminal.wait(lambda s: "Nothing earlier" in s or
+                                       "GENERATION 1 of 2" in s, "an answer")
+            terminal.wait_all({"the generation before": lambda s: "GENERATION 1 of 2" in s,
+                               "its table": lambda s: "live_exec" in s,
+                               "that it is past": lambda s: "past" in s.splitlines()[0]})
             terminal.key("]")
             terminal.wait(lambda s: "GENERATION" not in s and "live_exec" in s,
                           "the present")
@@ -130,20 +156,21 @@ def small_sites_are_all_shown_on_demand():
     with Perception() as service:
         command = [MEMTOP, "-p", str(service.pid), "--level", "heap", "--min-size", "0"]
         with Terminal(command) as terminal:
-            screen = terminal.wait(lambda s: re.search(r"^ *(\d+) of \1 ", s, re.M), "all sites")
-            check(" under " not in screen, "none is left out")
+            terminal.wait(lambda s: re.search(r"^ *(\d+) of \1 ", s, re.M) and " under " not in s,
+                          "all sites, none left out")
             terminal.key("q")
             terminal.wait_text("exit=0")
 
 
 def end_of_the_target_shows_what_it_was():
     with Perception() as service, on_service(service) as terminal:
-        terminal.wait(leak_is_on_top, "leak on top")
+        terminal.wait(leak_is_shown, "the leak")
         service.process.kill()
-        screen = terminal.wait_text("killed by signal 9")
-        check(not re.search(r"^RSS 0", screen, re.M), "RSS is the last that was seen")
-        # Not always on top: in the first seconds the service's cache grows as fast.
-        check("jpeg_decode_frame" in screen, f"the leak is still there: {screen}")
+        terminal.wait_all({
+            "its end": lambda s: "killed by signal 9" in s,
+            "RSS is the last that was seen": lambda s: re.search(r"^RSS [1-9]", s, re.M),
+            "the leak is still there": leak_is_shown,
+        })
         terminal.key("q")
         terminal.wait_text("exit=0")
 
@@ -152,25 +179,29 @@ def level_without_the_heap_says_why_on_a_small_screen():
     with Perception() as service:
         command = [MEMTOP, "-p", str(service.pid), "--budget", "0.001"]
         with Terminal(command, 80, 24) as terminal:
-            screen = terminal.wait(lambda s: "over the budget of" in s, "the reason")
-            check(" pages " in screen.splitlines()[0], "and at which level it goes on")
+            terminal.wait_all({
+                "the reason": lambda s: "over the budget of" in s,
+                "at which level it goes on": lambda s: " pages " in s.splitlines()[0],
+            })
             terminal.key("q")
             terminal.wait_text("exit=0")
 
 
 def resizes_to_60x16_and_back():
     with Perception() as service, on_service(service) as terminal:
-        terminal.wait(leak_is_on_top, "leak on top")
+        terminal.wait(leak_is_shown, "the leak")
         for columns, rows in ((60, 16), (80, 24), (200, 60), (120, 40)):
             terminal.resize(columns, rows)
-            screen = terminal.wait(leak_is_on_top, f"leak on top at {columns}x{rows}")
+            screen = terminal.wait(
+                lambda s, last=rows - 1: leak_is_shown(s) and "?" in s.splitlines()[last],
+                f"leak and the row of keys at {columns}x{rows}")
             check(all(len(row) <= columns for row in screen.splitlines()), "no row too long")
         terminal.resize(30, 8)
         terminal.wait_text("too small")
         terminal.resize(10, 3)
         terminal.wait(lambda s: "VERDICT" not in s, "nothing torn at 10x3")
         terminal.resize(120, 40)
-        terminal.wait(leak_is_on_top, "leak on top again")
+        terminal.wait(leak_is_shown, "the leak again")
         terminal.key("q")
         terminal.wait_text("exit=0")
 
@@ -179,11 +210,16 @@ def plain_terminals():
     for environment in ({"LC_ALL": "C"}, {"TERM": "dumb"}, {"TERM": "no-such-terminal"},
                         {"TERM": "vt100"}):
         with Perception() as service, on_service(service, environment=environment) as terminal:
-            screen = terminal.wait(leak_is_on_top, f"leak on top with {environment}")
+            screen = terminal.wait(leak_is_shown, f"the leak with {environment}")
             if "LC_ALL" in environment:
                 check(not braille(screen) and screen.isascii(), "ASCII only")
             terminal.key("q")
             terminal.wait_text("exit=0")
+
+
+def resident_bytes(pid):
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def memtop_pid(terminal):
@@ -208,7 +244,7 @@ def terminal_is_given_back():
                 before, after = (os.path.join(service.folder.name, file) for file in "ba")
                 terminal.type(f"stty -g > {before}; {MEMTOP} -p {service.pid} --level heap; "
                               f"stty -g > {after}; echo en'd'ed\n")
-                terminal.wait(leak_is_on_top, "leak on top")
+                terminal.wait(leak_is_shown, "the leak")
                 end(terminal)
                 screen = terminal.wait_text("\nended")
                 check("VERDICT" not in screen, f"{name}: the shell's screen is back")
@@ -220,19 +256,19 @@ def terminal_is_given_back():
 def suspend_and_resume():
     with Perception() as service, Terminal(None) as terminal:
         terminal.type(f"{MEMTOP} -p {service.pid} --level heap; echo exit=$?\n")
-        terminal.wait(leak_is_on_top, "leak on top")
+        terminal.wait(leak_is_shown, "the leak")
         terminal.key("C-z")
         screen = terminal.wait(lambda s: "Stopped" in s, "stopped")
         check("VERDICT" not in screen, "the shell's screen is back")
         terminal.type("fg\n")
-        terminal.wait(leak_is_on_top, "leak on top again")
+        terminal.wait(leak_is_shown, "the leak again")
         terminal.key("q")
         terminal.wait(lambda s: "VERDICT" not in s, "ended")
 
 
 def closed_terminal_ends_memtop():
     with Perception() as service, on_service(service) as terminal:
-        terminal.wait(leak_is_on_top, "leak on top")
+        terminal.wait(leak_is_shown, "the leak")
         pid = memtop_pid(terminal)
         terminal.tmux("kill-server", check=False)
         wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "memtop ends with its terminal")

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SETTLE_MS 60000
+#define SETTLE_MS 300000
 
 struct session {
 	pid_t pid;

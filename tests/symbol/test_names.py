@@ -175,7 +175,7 @@ def memory_is_given_back():
             check(sum(bool(frames[0]["line"]) for frames in answers) > 1000, "lines")
             most = memory_of(symbolizer.process)
             wait_for(lambda: memory_of(symbolizer.process) < most * 0.6,
-                     lambda: f"{most} KB went to {memory_of(symbolizer.process)} KB", 60)
+                     lambda: f"{most} KB went to {memory_of(symbolizer.process)} KB", 180)
             check_equal(symbolizer.ask_all("user", range(first, first + 0x60000, 0x40)), answers,
                         "what was asked before")
             check(symbolizer.ask("user", first - 0x1001)[0]["line"], "a new question")

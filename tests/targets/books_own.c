@@ -29,6 +29,7 @@
 void *malloc(size_t size);
 void *calloc(size_t count, size_t size);
 void *realloc(void *block, size_t size);
+void *reallocarray(void *block, size_t count, size_t size);
 void *memalign(size_t alignment, size_t size);
 void *aligned_alloc(size_t alignment, size_t size);
 int posix_memalign(void **ret, size_t alignment, size_t size);
@@ -73,12 +74,17 @@ SITE void *malloc(size_t size)
 	return block;
 }
 
-SITE void free(void *block)
+static void give(void *block)
 {
 	size_t size = block ? ((size_t *)block)[-1] : SIZE_MAX;
 
 	if (size / 16 < CLASSES)
 		atomic_store(&spare[size / 16], block);
+}
+
+SITE void free(void *block)
+{
+	give(block);
 }
 
 /* Takes stack, as allocators that have configuration to read do. */
@@ -95,7 +101,21 @@ SITE void *calloc(size_t count, size_t size)
 	return block;
 }
 
-SITE void *realloc(void *block, size_t size)
+/* Where this thread's next realloc is left, before or after it frees the old block; or NULL. */
+static __thread sigjmp_buf *leave_to;
+static __thread bool leave_freed;
+
+static void leave_realloc(bool freed)
+{
+	sigjmp_buf *to = leave_to;
+
+	if (!to || freed != leave_freed)
+		return;
+	leave_to = NULL;
+	siglongjmp(*to, 1);
+}
+
+static void *resize(void *block, size_t size, void (*release)(void *block))
 {
 	size_t old = block ? ((size_t *)block)[-1] : 0;
 	void *moved;
@@ -103,11 +123,24 @@ SITE void *realloc(void *block, size_t size)
 	if (size > REGION_BYTES)
 		return NULL;
 	moved = malloc(size);
+	leave_realloc(false);
 	if (moved && block) {
 		memcpy(moved, block, old < size ? old : size);
-		free(block);
+		release(block);
 	}
+	leave_realloc(true);
 	return moved;
+}
+
+SITE void *realloc(void *block, size_t size)
+{
+	return resize(block, size, free);
+}
+
+/* Frees the old block in a way that nobody sees. */
+SITE void *reallocarray(void *block, size_t count, size_t size)
+{
+	return resize(block, count * size, give);
 }
 
 SITE void *memalign(size_t alignment, size_t size)
@@ -141,7 +174,7 @@ struct own_site {
 
 static struct own_site sites[] = {
 	{.name = "interrupted"}, {.name = "handler"}, {.name = "nested"},
-	{.name = "left"},	 {.name = "dead"},
+	{.name = "left"},	 {.name = "dead"},    {.name = "newer"},
 };
 enum {
 	SITE_INTERRUPTED,
@@ -149,6 +182,7 @@ enum {
 	SITE_NESTED,
 	SITE_LEFT,
 	SITE_DEAD,
+	SITE_NEWER,
 	SITE_COUNT
 };
 
@@ -383,6 +417,114 @@ static void left_calls(void)
 	stop("over", left_count);
 }
 
+/* --- a realloc that is left by siglongjmp: its old block is as it was, or gone */
+
+#define LEFT_ROUNDS 100
+
+struct left {
+	void *block;
+	bool array, freed;
+};
+
+static pthread_barrier_t left_barrier;
+static void *left_newer[2 * LEFT_ROUNDS];
+
+/* Deeper on the stack than what its caller calls next. */
+static SITE void leave_a_realloc(const struct left *left)
+{
+	char deeper[1024];
+	sigjmp_buf here;
+	void *address;
+
+	__asm__ volatile("" ::"r"(deeper) : "memory");
+	if (sigsetjmp(here, 0))
+		return;
+	leave_to = &here;
+	leave_freed = left->freed;
+	if (left->array)
+		ledger_call_reallocarray(left->block, 4, 200, &address);
+	else
+		ledger_call_realloc(left->block, 800, &address);
+	books_die("the realloc was not left");
+}
+
+static SITE void *take_left(size_t size)
+{
+	void *address, *block = ledger_call_malloc(size, &address);
+
+	count_taken(SITE_LEFT, block, address, size);
+	return block;
+}
+
+static SITE void *take_newer(size_t size)
+{
+	void *address, *block = ledger_call_malloc(size, &address);
+
+	count_taken(SITE_NEWER, block, address, size);
+	return block;
+}
+
+/* One thread leaves, the other is given the address meanwhile: the newer block stays. */
+static void leave_with_a_newer(unsigned index, bool array, bool leaver)
+{
+	struct left left = {.array = array, .freed = true};
+
+	if (leaver) {
+		left.block = take_left(100);
+		leave_a_realloc(&left);
+		count_freed(SITE_LEFT, 100);
+	}
+	pthread_barrier_wait(&left_barrier);
+	if (!leaver)
+		left_newer[index] = take_newer(104);
+	pthread_barrier_wait(&left_barrier);
+	if (leaver && left_newer[index] != left.block)
+		books_die("the address was not given out again");
+	if (leaver)
+		interrupted_round();
+}
+
+/* The block is as it was: freed by the very thread, or kept. */
+static void leave_untouched(bool give)
+{
+	struct left left = {.block = take_left(300)};
+
+	leave_a_realloc(&left);
+	if (give) {
+		free(left.block);
+		count_freed(SITE_LEFT, 300);
+	}
+	interrupted_round();
+}
+
+static void *left_thread(void *number)
+{
+	bool leaver = number == NULL;
+
+	for (unsigned i = 0; i < LEFT_ROUNDS; i++) {
+		leave_with_a_newer(2 * i, false, leaver);
+		leave_with_a_newer(2 * i + 1, true, leaver);
+		if (!leaver)
+			continue;
+		leave_untouched(true);
+		leave_untouched(false);
+	}
+	return NULL;
+}
+
+static void left_reallocs(void)
+{
+	pthread_barrier_init(&left_barrier, NULL, 2);
+	books_ready();
+	books_threads(2, left_thread);
+	stop("left", 4 * LEFT_ROUNDS);
+	for (unsigned i = 0; i < 2 * LEFT_ROUNDS; i++) {
+		free(left_newer[i]);
+		count_freed(SITE_NEWER, 104);
+	}
+	stop("freed", 4 * LEFT_ROUNDS);
+}
+
 /* --- threads that end inside a call */
 
 #define DEAD_THREADS 64
@@ -445,7 +587,7 @@ static void dead_threads(void)
 static const struct books_case cases[] = {
 	{"dead_threads", dead_threads}, {"nested", nested},
 	{"signals", signals},		{"signals_on_another_stack", signals_on_another_stack},
-	{"left_calls", left_calls},
+	{"left_calls", left_calls},	{"left_reallocs", left_reallocs},
 };
 
 int main(int argc, char **argv)

@@ -10,10 +10,12 @@
  *   child N             a child opens N pipes and keeps them
  *   reap                that child ends
  *   churn N             N rounds of opening and closing a pipe, and of mapping and unmapping
+ *   cpu N               runs on CPU N alone from now on; on any that there is if N is -1
  *   ledger              nothing
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -215,6 +217,17 @@ static const char *churn(int rounds)
 	return NULL;
 }
 
+static const char *run_on(int cpu)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (cpu < 0 || i == cpu)
+			CPU_SET(i, &cpus);
+	return sched_setaffinity(0, sizeof(cpus), &cpus) ? strerror(errno) : NULL;
+}
+
 static const char *obey(char *line)
 {
 	char *save;
@@ -233,6 +246,8 @@ static const char *obey(char *line)
 		return "what?";
 	if (!strcmp(verb, "child"))
 		return start_child(atoi(what));
+	if (!strcmp(verb, "cpu"))
+		return run_on(atoi(what));
 	if (!strcmp(verb, "churn"))
 		return churn(atoi(what));
 	kind = kind_find(verb);

@@ -365,7 +365,7 @@ static void real_v1(void **state)
 	charge_oom_kills(reader, &kills);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	assert_int_equal(rmdir(directory), 0);
+	assert_int_equal(remove_cgroup(directory), 0);
 	assert_int_equal(charge.source, LIMIT_CGROUP);
 	assert_int_equal(charge.limit_bytes, 64 * MIB);
 	assert_string_equal(charge.cgroup, strrchr(directory, '/'));

@@ -10,15 +10,17 @@ import subprocess
 import tempfile
 
 import tap
+from target import running
 
 MEMTOP = os.environ["MEMTOP"]
+SECONDS = 120  # that anything may take
 RSS = ["-b", "--level", "rss", "-d", "0.1"]
 
 
 def memtop(*words, **options):
     done = subprocess.run([MEMTOP, *words], check=False, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=30,
-                          **options)
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          timeout=SECONDS, **options)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -30,9 +32,20 @@ def fails(code, expected, *words):
 
 
 def unused_pid():
-    child = subprocess.Popen(["true"])
-    child.wait()
-    return str(child.pid)
+    """The first that no process can have: one that ended may have been given to another."""
+    with open("/proc/sys/kernel/pid_max", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def wait_for_words(processes, words):
+    """Until they all have become that command: a process takes its new name before its words."""
+    def have_words():
+        for process in processes:
+            with open(f"/proc/{process.pid}/cmdline", "rb") as file:
+                if file.read() != b"".join(word.encode() + b"\0" for word in words):
+                    return False
+        return True
+    tap.wait_for(have_words, " ".join(words))
 
 
 def usage():
@@ -45,7 +58,8 @@ def usage():
 
 def memtop_on_itself():
     done = subprocess.run(["sh", "-c", 'exec "$0" -b -p $$', MEMTOP], check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=30)
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, timeout=SECONDS)
     tap.check_equal((done.returncode, done.stdout), (1, ""), done.stderr)
     tap.check_equal(done.stderr.count("\n"), 1, done.stderr)
 
@@ -59,29 +73,21 @@ def waits_for_its_target():
     with tempfile.TemporaryDirectory() as folder:
         program = os.path.join(folder, "memtop-waits")
         os.symlink(shutil.which("sleep"), program)
-        for words in (["--match", rf"^{program} 60\.5$"], ["-n", "memtop-waits"]):
-            with subprocess.Popen([MEMTOP, *RSS, "-i", "1", "--format", "json", *words],
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                  text=True) as top:
+        for words in (["--match", rf"^{program} 600\.5$"], ["-n", "memtop-waits"]):
+            with running(MEMTOP, *RSS, "-i", "1", "--format", "json", *words,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as top:
                 tap.check(top.stderr.readline().startswith("memtop: waiting for "), "it says so")
-                with subprocess.Popen([program, "60.5"]) as target:
-                    try:
-                        out, err = top.communicate(timeout=30)
-                        tap.check_equal((top.returncode, json.loads(out)["target"]["pid"]),
-                                        (0, target.pid), err)
-                    finally:
-                        target.kill()
+                with running(program, "600.5") as target:
+                    out, err = top.communicate(timeout=SECONDS)
+                    tap.check_equal((top.returncode, json.loads(out)["target"]["pid"]),
+                                    (0, target.pid), err)
 
 
 def several_targets():
-    with subprocess.Popen(["sleep", "60.125"]) as one, subprocess.Popen(["sleep", "60.125"]) as two:
-        tap.wait_for(lambda: all(open(f"/proc/{p.pid}/comm", encoding="ascii").read() == "sleep\n"
-                                 for p in (one, two)), "two sleeps")
-        try:
-            fails(2, str(one.pid), *RSS, "--match", r"^sleep 60\.125$")
-        finally:
-            one.kill()
-            two.kill()
+    words = ["sleep", f"600.{os.getpid()}"]  # nobody else's
+    with running(*words) as one, running(*words) as two:
+        wait_for_words((one, two), words)
+        fails(2, str(one.pid), *RSS, "--match", rf"^sleep 600\.{os.getpid()}$")
 
 
 def not_supported():
@@ -101,33 +107,33 @@ def batch_counts_ticks():
 
 
 def batch_ends_with_the_target():
-    with subprocess.Popen(["sleep", "60"]) as target:
-        with subprocess.Popen([MEMTOP, "-b", "--level", "rss", "-d", "3600", "--format", "json",
-                               "-p", str(target.pid)], stdout=subprocess.PIPE, text=True) as top:
-            first = json.loads(top.stdout.readline())
-            tap.check_equal(first["final"], False, "first tick comes at once")
-            target.kill()
-            last = [json.loads(line) for line in top.stdout][-1]
-            tap.check_equal((last["final"], last["target"]["state"]), (True, "killed"), "final")
-            tap.check_equal(top.wait(timeout=30), 0, "exit code")
+    with running("sleep", "600") as target, \
+            running(MEMTOP, "-b", "--level", "rss", "-d", "3600", "--format", "json", "-p",
+                    str(target.pid), stdout=subprocess.PIPE, text=True) as top:
+        first = json.loads(top.stdout.readline())
+        tap.check_equal(first["final"], False, "first tick comes at once")
+        target.kill()
+        last = [json.loads(line) for line in top.stdout][-1]
+        tap.check_equal((last["final"], last["target"]["state"]), (True, "killed"), "final")
+        tap.check_equal(top.wait(timeout=SECONDS), 0, "exit code")
 
 
 def batch_ends_with_its_reader():
-    with subprocess.Popen([MEMTOP, *RSS, "-p", str(os.getpid())], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE) as top:
+    with running(MEMTOP, *RSS, "-p", str(os.getpid()), stdout=subprocess.PIPE,
+                 stderr=subprocess.PIPE) as top:
         top.stdout.readline()
         top.stdout.close()
-        tap.check_equal((top.wait(timeout=30), top.stderr.read()), (0, b""), "a closed pipe")
+        tap.check_equal((top.wait(timeout=SECONDS), top.stderr.read()), (0, b""), "a closed pipe")
 
 
 def signals_end_batch():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        with subprocess.Popen([MEMTOP, *RSS, "-p", str(os.getpid())], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE) as top:
+        with running(MEMTOP, *RSS, "-p", str(os.getpid()), stdout=subprocess.PIPE,
+                     stderr=subprocess.PIPE) as top:
             top.stdout.readline()
             top.send_signal(number)
             top.stdout.read()
-            tap.check_equal((top.wait(timeout=30), top.stderr.read()), (0, b""), number.name)
+            tap.check_equal((top.wait(timeout=SECONDS), top.stderr.read()), (0, b""), number.name)
 
 
 def a_commands_status_is_passed_on():

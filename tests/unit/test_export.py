@@ -97,6 +97,8 @@ def not_known_is_null():
     tap.check_equal(set(seen["accounting"].values()), {None}, "accounting")
     frame = seen["sites"][1]["frames"][0]
     tap.check_equal([frame[k] for k in FRAME[:7]], [None] * 7, "frame without a name")
+    reasons = {f["reason"] for site in seen["sites"] for f in site["frames"]}
+    tap.check_equal((frame["reason"], reasons), ("not read yet", {"not read yet", None}), "reasons")
 
 
 def hostile_names():

@@ -12,7 +12,7 @@ static void test_rows(void **state)
 	for (size_t i = 0; i < ABI_LOSS_COUNT; i++) {
 		const struct loss *loss = &losses[i];
 
-		assert_true(!loss->name == (i > ABI_LOSS_KERNEL_EVENT_MISSED));
+		assert_true(!loss->name == (i > ABI_LOSS_RELEASED_IN_BULK));
 		if (!loss->name)
 			continue;
 		assert_true(loss->sides && loss->sides < 1u << SIDE_COUNT);

@@ -5,12 +5,13 @@
 import os
 import re
 import subprocess
+import tempfile
 
 import tap
 
 TOP = os.environ["top_srcdir"]
 PROGRAM = os.path.join(os.environ["top_builddir"], "tests/unit/try_options")
-LATER = ["--record x", "-w x", "--replay x", "-r x", "--export x.json", "--config x", "--lang de",
+LATER = ["--record x", "-w x", "--replay x", "-r x", "--export x.json", "--lang de",
          "--own x"]
 BAD = {
     "--pid": ["0", "-1", "+1", "", " 1", "1x", "0x10", "1.5", "2147483648",
@@ -37,6 +38,7 @@ BAD = {
     "--baseline": [""],
     "--report": [""],
     "--prefix": ["", "je-", "je *"],
+    "--config": [""],
     "--function": ["", "x", "x:alloc", "x:alloc()", "x:alloc(0)", "x:alloc(7)", "x:alloc(1", "x:free",
                    "x:alloc(12)", "x:alloc(1,2)", "x:alloc(=0)", "x:alloc(=)", "x:alloc(=64G)",
                    "x:alloc(=99999999999999999999)", "x:realloc(1)", "x:take(1)", ":alloc(1)",
@@ -132,6 +134,108 @@ def what_does_not_go_together():
         tap.check_equal(code, 1, words)
 
 
+def in_file(text, *words, mode=0o600, path=None, environment=None):
+    """What comes of a file of options, and of words beside it."""
+    with tempfile.TemporaryDirectory(prefix="memtop-test-") as folder:
+        file = os.path.join(folder, path or "memtop.conf")
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        with open(file, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
+            os.fchmod(stream.fileno(), mode)
+            stream.write(text)
+        own = {name: value.replace("FOLDER", folder) for name, value in (environment or {}).items()}
+        given = () if environment else ("--config", file)
+        inherited = {name: value for name, value in os.environ.items() if name != "MEMTOP_CONFIG"}
+        done = subprocess.run([PROGRAM, *given, *words], check=False, stdout=subprocess.PIPE,
+                              text=True, env=dict(inherited, **own) if environment else None)
+        return done.returncode, done.stdout.replace(folder, "FOLDER")
+
+
+def seen_in_file(text, *words, **how):
+    code, out = in_file(text, *words, **how)
+    tap.check_equal(code, 0, f"{text!r}: {out}")
+    return dict(word.split("=", 1) for word in out.split())
+
+
+def a_file_of_options():
+    text = ("# for the perception stack\n\n; so it is\n  delay = 0.5 \nlevel=heap\r\n"
+            "function = FramePool::acquire:alloc(=4096)\nfunction = FramePool::release:free(2)\n"
+            "prefix = own_\nno-return-probes\nside = user\ndebug-dir = /d")
+    got = seen_in_file(text, "-p", "1", "-d", "2", "--function", "x:alloc(1)")
+    expected = {"delay": "2", "level": "heap", "functions": "3", "prefixes": "1", "returns": "0",
+                "sides": "1", "debug": "/d", "pid": "1"}
+    for name, value in expected.items():
+        tap.check_equal(got[name], value, name)
+    got = seen_in_file("suppress = s\nbaseline = b\n", "-p", "1")
+    tap.check_equal((got["suppress"], got["baseline"]), ("-", "-"), "only with a command")
+    tap.check_equal(seen_in_file("suppress = s", "--", "x")["suppress"], "s", "of a command")
+    got = seen_in_file("level = rss", "--fail-if-leaked", "0", "--", "x")
+    tap.check_equal(got["level"], "rss", "a file's level counts as given")
+
+
+def lines_that_are_wrong():
+    for text, expected in (("delay = 0.5\ndelay = x", ":2: --delay x: not seconds"),
+                           ("colour = blue", ":1: 'colour' is nothing that"),
+                           ("pid = 1", ":1: 'pid' is nothing that"),
+                           ("[memtop]", ":1: '[memtop]' is nothing"),
+                           ("\n\ndelay", ":3: delay needs its SECONDS: delay = SECONDS"),
+                           ("no-return-probes = yes", ":1: no-return-probes stands alone"),
+                           ("function = a", ":1: --function a"),
+                           ("function = a:alloc(1)\n" * 17, ":17: --function"),
+                           ("delay = 0\0", ": not a text file"),
+                           ("#" * 70000, ": longer than 65536 bytes")):
+        code, out = in_file(text, "-p", "1")
+        tap.check_equal(code, 1, f"{text[:40]!r}: {out}")
+        tap.check(out.startswith(f"error FOLDER/memtop.conf{expected}") and out.count("\n") == 1,
+                  f"{text[:40]!r}: {out!r} does not say {expected!r}")
+    for words in (["-p", "1"], ["--check"]):
+        tap.check_equal(in_file("x", *words)[0], 1, f"{words}")
+    for words in (["--help"], ["--version"]):
+        tap.check_equal(in_file("x", *words)[0], 0, f"{words}")
+
+
+def files_that_are_not_believed():
+    for mode in (0o620, 0o602, 0o666):
+        code, out = in_file("delay = 2", "-p", "1", mode=mode)
+        tap.check_equal(code, 1, f"mode {mode:o}")
+        tap.check("others may write it" in out and "--no-config" in out, out)
+    refused(["-p", "1", "--config", "/no/such/file"], "/no/such/file: No such file")
+    refused(["-p", "1", "--config", "/dev/null"], "not a regular file")
+    if os.geteuid() == 0:
+        with tempfile.NamedTemporaryFile("w", prefix="memtop-test-") as file:
+            file.write("delay = 2")
+            file.flush()
+            os.chown(file.name, 12345, 12345)
+            refused(["-p", "1", "--config", file.name], "belongs to user 12345")
+    refused(["-p", "1", "--no-config", "--config", "x"], "exclude each other")
+
+
+def usual_places():
+    def delay(path, environment, *words):
+        return seen_in_file("delay = 7", "-p", "1", *words, path=path,
+                            environment=environment)["delay"]
+    home = {"HOME": "FOLDER", "XDG_CONFIG_HOME": ""}
+    tap.check_equal(delay(".config/memtop/memtop.conf", home), "7", "at home")
+    tap.check_equal(delay(".config/memtop/memtop.conf", home, "--no-config"), "1", "--no-config")
+    tap.check_equal(delay("x/memtop/memtop.conf", {"HOME": "/", "XDG_CONFIG_HOME": "FOLDER/x"}),
+                    "7", "XDG_CONFIG_HOME")
+    tap.check_equal(delay("x", dict(home, MEMTOP_CONFIG="FOLDER/x")), "7", "MEMTOP_CONFIG")
+    tap.check_equal(delay(".config/memtop/memtop.conf", dict(home, MEMTOP_CONFIG="")), "1",
+                    "MEMTOP_CONFIG empty")
+
+
+def files_may_set_options_only():
+    """What a file may set is an option, and all but those of targets and of the batch are."""
+    with open(os.path.join(TOP, "src/options_file.c"), encoding="utf-8") as file:
+        allowed = re.findall(r'"([a-z-]+)"', re.search(r"allowed\[\] = \{(.*?)\};", file.read(),
+                                                      re.S).group(1))
+    names = {name for _, name in options_of_help()[1]}
+    tap.check(len(allowed) >= 18 and set(allowed) <= names, f"no options: {set(allowed) - names}")
+    with open(os.path.join(TOP, "man/memtop.1"), encoding="utf-8") as file:
+        manual = file.read().replace("\\-", "-").split(".SH FILES\n")[1].split("\n.SH ")[0]
+    for name in allowed:
+        tap.check(re.search(rf"\b{name}\b", manual), f"{name} is not in the manual's FILES")
+
+
 def options_of_help():
     _, text = parse("--help")
     return text, re.findall(r"^ +(?:-(\w), )?--([a-z-]+)", text, re.M)
@@ -218,7 +322,8 @@ def completion_works():
 
 
 tap.run([defaults, values, command_line_of_another, a_gate_takes_the_heap,
-     bad_values, unknown_and_later,
+     bad_values, unknown_and_later, a_file_of_options, lines_that_are_wrong,
+         files_that_are_not_believed, usual_places, files_may_set_options_only,
          what_does_not_go_together, help_is_narrow, manual_agrees, help_with_losses,
      manual_has_the_losses, manual_formats,
          completion_agrees, completion_works])

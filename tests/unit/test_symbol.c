@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SETTLE_MS 60000
+#define SETTLE_MS 300000
 
 struct fixture {
 	struct modules *modules;

@@ -152,23 +152,28 @@ static bool holds(const pid_t *pids, int count, pid_t pid)
 
 static void find_by_name(void **state)
 {
-	pid_t pids[8] = {0}, one = spawn("mt-find-comm"), two = spawn("mt-find-comm");
-	char self[256] = "", *base;
+	pid_t pids[256] = {0}, one, two;
+	char self[256] = "", name[16], *base;
+	int count;
 
 	(void)state;
-	assert_int_equal(target_find_by_name("mt-find-comm", pids, 8), 2);
+	snprintf(name, sizeof(name), "mt-%d", getpid()); /* nobody else's */
+	one = spawn(name);
+	two = spawn(name);
+	assert_int_equal(target_find_by_name(name, pids, 8), 2);
 	assert_true(holds(pids, 2, one) && holds(pids, 2, two) && pids[0] < pids[1]);
 	/* More than there is room for: the count tells. */
 	pids[1] = -1;
-	assert_int_equal(target_find_by_name("mt-find-comm", pids, 1), 2);
+	assert_int_equal(target_find_by_name(name, pids, 1), 2);
 	assert_int_equal(pids[1], -1);
 	assert_int_equal(target_find_by_name("mt-no-such-name", pids, 8), 0);
 	/* By the executable's name: the children, but never oneself. */
 	assert_true(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
 	base = strrchr(self, '/') + 1;
-	assert_true(target_find_by_name(base, pids, 8) >= 2);
-	assert_true(holds(pids, 8, one));
-	assert_false(holds(pids, 8, getpid()));
+	count = target_find_by_name(base, pids, 256);
+	assert_in_range(count, 2, 256);
+	assert_true(holds(pids, count, one));
+	assert_false(holds(pids, count, getpid()));
 	release(one);
 	release(two);
 }
@@ -201,6 +206,15 @@ static void find_by_match(void **state)
 	assert_non_null(strstr(error, "a(b"));
 }
 
+static int settled_identity(pid_t pid, struct target_identity *ret)
+{
+	int status;
+
+	while ((status = target_identity_read(pid, ret)) == -EAGAIN)
+		usleep(100);
+	return status;
+}
+
 static void identity_changes_at_exec(void **state)
 {
 	struct target_identity before, after;
@@ -224,9 +238,9 @@ static void identity_changes_at_exec(void **state)
 	assert_int_equal(target_identity_read(pid, &after), 0);
 	assert_int_equal(target_identity_compare(&before, &after), TARGET_SAME);
 	assert_int_equal(write(go[1], "x", 1), 1);
-	/* Closed by the exec. */
+	/* Closed by the exec, before its end. */
 	assert_int_equal(read(closed[0], &byte, 1), 0);
-	assert_int_equal(target_identity_read(pid, &after), 0);
+	assert_int_equal(settled_identity(pid, &after), 0);
 	assert_int_equal(target_identity_compare(&before, &after), TARGET_EXECED);
 	after.start_time++;
 	assert_int_equal(target_identity_compare(&before, &after), TARGET_REPLACED);
@@ -235,6 +249,48 @@ static void identity_changes_at_exec(void **state)
 	close(go[0]);
 	close(go[1]);
 	close(closed[0]);
+}
+
+/* Becomes itself so many times, then waits for its end. */
+static _Noreturn void exec_again(unsigned times)
+{
+	char left[16];
+
+	snprintf(left, sizeof(left), "%u", times - 1);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (times)
+		execl("/proc/self/exe", "test_target", "exec", left, NULL);
+	else if (write(STDOUT_FILENO, "x", 1) == 1)
+		pause();
+	_exit(1);
+}
+
+/* In the middle of an exec, where some of it is the new program's and some of it not there yet. */
+static void a_process_lives_through_execs(void **state)
+{
+	struct target_identity identity;
+	int ready[2], status, seen = 0;
+	char byte;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe2(ready, O_CLOEXEC | O_NONBLOCK), 0);
+	pid = fork();
+	if (!pid) {
+		dup2(ready[1], STDOUT_FILENO);
+		exec_again(100);
+	}
+	close(ready[1]);
+	while (read(ready[0], &byte, 1) != 1) {
+		status = target_identity_read(pid, &identity);
+		assert_true(status == 0 || status == -EAGAIN);
+		seen += status == 0;
+		if (!status)
+			assert_true(identity.start_code && identity.start_stack);
+	}
+	assert_true(seen > 0);
+	release(pid);
+	close(ready[0]);
 }
 
 /* While the kernel takes its memory apart it is no zombie yet, and nothing else either. */
@@ -271,7 +327,7 @@ static void a_dying_process_is_no_other(void **state)
 	close(ready[1]);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(check_children),
@@ -281,8 +337,12 @@ int main(void)
 		cmocka_unit_test(find_by_name),
 		cmocka_unit_test(find_by_match),
 		cmocka_unit_test(identity_changes_at_exec),
+		cmocka_unit_test(a_process_lives_through_execs),
 		cmocka_unit_test(a_dying_process_is_no_other),
 	};
+
+	if (argc == 3)
+		exec_again((unsigned)strtoul(argv[2], NULL, 10));
 
 	return cmocka_run_group_tests_name("target", tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@ int main(int argc, char **argv)
 
 	if (options_parse(argc, argv, &options, error, sizeof(error))) {
 		printf("error %s\n", error);
+		options_deinit(&options);
 		return 1;
 	}
 	if (options.action == ACTION_HELP)
@@ -23,7 +24,7 @@ int main(int argc, char **argv)
 		printf("action=%d pid=%d name=%s match=%s command=%s tui=%d level=%s budget=%g "
 		       "limit=%llu delay=%g batch=%d iterations=%lu format=%d sides=%u sort=%d "
 		       "top=%zu filter=%s older=%g min=%llu blocks=%llu unwind=%llu debug=%s leak=%lld suppress=%s "
-		       "baseline=%s report=%s\n",
+		       "baseline=%s report=%s functions=%zu prefixes=%zu returns=%d\n",
 		       options.action, (int)options.pid, options.name ? options.name : "-",
 		       options.match ? options.match : "-",
 		       options.command ? options.command[0] : "-", options.tui,
@@ -38,6 +39,8 @@ int main(int argc, char **argv)
 		       options.fail_if_leaked ? (long long)options.leak_limit_bytes : -1,
 		       options.suppress ? options.suppress : "-",
 		       options.baseline ? options.baseline : "-",
-		       options.report ? options.report : "-");
+		       options.report ? options.report : "-", options.function_count,
+		       options.prefix_count, !options.no_return_probes);
+	options_deinit(&options);
 	return 0;
 }

@@ -79,7 +79,10 @@ static size_t resolve(struct resolver *resolver, const struct modules *modules,
 
 	(void)resolver, (void)modules, (void)cap;
 	if (site == &infos[1] || site == &infos[2])
-		outer = (struct frame){.module = "", .build_id = "", .address = outer.address};
+		outer = (struct frame){.module = "",
+				       .build_id = "",
+				       .pending = site == &infos[1],
+				       .address = outer.address};
 	ret[0] = outer;
 	if (site != &infos[0] || index)
 		return 1;

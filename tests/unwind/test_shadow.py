@@ -32,7 +32,7 @@ def seen_stacks(name):
         check_equal(len(told), 7 if os.uname().machine == "x86_64" else 3, "stacks told")
         with Batch("-p", str(target.pid), "--level", "heap", "--top", "0", "--side", "user",
                    delay=1) as memtop:
-            first = memtop.tick()
+            first = memtop.tick_with_tables()
             check_equal(first["level"], "heap", f"level, {first['level_reason']}")
             target.stdin.write(b"go\n")
             check_equal(read_line(target.stdout, "the target"), "done\n", "the target")
