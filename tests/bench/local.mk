@@ -2,6 +2,7 @@
 #
 #   make bench          every target of speed in one table, with bench.json beside it
 #   make bench-peers    the same target under other tools
+#   make bench-table    puts the table of the last of these into README.md
 #   make bench-curves   how costs grow: doc/cost.svg, drawn of doc/cost.json
 #
 # The others are the parts that these consist of.
@@ -86,7 +87,7 @@ bench-pages: all tests/bench/bench_pages
 	$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/bench_pages.py
 .PHONY: bench-pages
 EXTRA_DIST += tests/bench/bench.py tests/bench/benchlib.py tests/bench/live.py \
-	tests/bench/peers.py tests/bench/curves.py tests/bench/compare
+	tests/bench/peers.py tests/bench/curves.py tests/bench/readme.py tests/bench/compare
 BENCH_ENVIRONMENT = $(AM_TESTS_ENVIRONMENT) \
 	PYTHONPATH='$(abs_top_srcdir)/tests/lib:$(abs_top_srcdir)/tests/bench'; export PYTHONPATH;
 bench_needs = all tests/bench/stack_chain tests/bench/stack_chain_fp \
@@ -98,6 +99,14 @@ bench: $(bench_needs)
 bench-peers: $(bench_needs)
 	$(BENCH_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/bench.py --peers \
 		--output bench-peers
+
+# Of the newer of the two.
+.PHONY: bench-table
+bench-table:
+	results=`ls -t bench.json bench-peers.json 2>/dev/null | head -n 1`; \
+	test -n "$$results" || { echo "make bench or make bench-peers first" >&2; exit 1; }; \
+	$(BENCH_ENVIRONMENT) $(PYTHON3) $(top_srcdir)/tests/bench/readme.py "$$results" \
+		$(top_srcdir)/README.md
 
 # Into the sources: they are shown in README.md.
 EXTRA_DIST += doc/cost.svg doc/cost.json
