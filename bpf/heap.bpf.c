@@ -787,15 +787,18 @@ SEC("uprobe") int modules_change(struct pt_regs *context)
  * Stops the target, memtop's own child, until the next book is open. Should memtop die, the target
  * gets a SIGCONT at the death of its parent thread; but other threads of memtop may live a little
  * longer, and this program with them. So the look at the parent comes after the stop: either the
- * SIGCONT is still to come, or it is sent here.
+ * SIGCONT is still to come, or it is sent here. One that would get none (the kernel forgets that
+ * where a program gains privileges) is not stopped.
  */
 static __always_inline void stop_for(int watcher)
 {
 #ifndef WITHOUT_KERNEL_BTF /* else nobody could tell whether memtop lives: no stop */
-	const struct task_struct *parent;
+	const struct task_struct *task = bpf_get_current_task_btf(), *parent;
 
+	if (task->pdeath_signal != SIGNAL_CONT)
+		return;
 	bpf_send_signal(SIGNAL_STOP);
-	parent = bpf_get_current_task_btf()->real_parent;
+	parent = task->real_parent;
 	if (parent->tgid != watcher || parent->flags & TASK_EXITING)
 		bpf_send_signal(SIGNAL_CONT);
 #endif

@@ -36,6 +36,7 @@ struct task_struct {
 	struct thread_info thread_info;
 	unsigned int flags;
 	int tgid;
+	int pdeath_signal;
 	struct task_struct *real_parent;
 	int pagefault_disabled;
 	struct mm_struct *mm;
