@@ -15,8 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHILD_MS 5000 /* more than fifty times what it takes, even on a machine that stands still \
-		       */
+#define CHILD_MS                                                                         \
+	5000 /* more than fifty times what it takes, even on a machine that stands still \
+	      */
 #define SETTLE_MS 3000
 #define INODES_MS 1000
 #define SETTLED	  2 /* rounds without a change */
