@@ -210,14 +210,30 @@ static void leak_pieces(const struct draw *draw, struct piece *kept, struct piec
 			 fmin(draw->picture->top_share, 1) * 100, wide ? "the " : "");
 }
 
-/* The site that explains most of the growth; none where the books do not tell. */
+/*
+ * The site that explains most of the growth; none where the books do not tell. That of the kernel's
+ * says nothing of RSS, but of a leak.
+ */
 static const struct site_stats *culprit(const struct draw *draw)
 {
-	const struct side_stats *sides = draw->picture->sides;
+	const struct picture *picture = draw->picture;
+	const struct side_stats *sides = picture->sides;
 
-	if (!draw->top || !sides[SIDE_USER].known || !sides[draw->top->info->side].known)
+	if (!draw->top || !sides[draw->top->info->side].known)
+		return NULL;
+	if (!sides[SIDE_USER].known && picture->judgment.verdict != VERDICT_LEAKING)
 		return NULL;
 	return draw->top;
+}
+
+/* Is it a descriptor that leaks, and not memory? What the kernel keeps for one is not the cause. */
+static bool holding_leaks(const struct draw *draw)
+{
+	const struct site_stats *top = culprit(draw);
+
+	return draw->picture->leaking_holding &&
+	       (draw->picture->judgment.verdict != VERDICT_LEAKING ||
+		(top && top->info->side == SIDE_KERNEL));
 }
 
 /* What is left until no descriptor can be opened: "limit of 1,024 in 5m10s". */
@@ -296,7 +312,7 @@ static void draw_verdict(const struct draw *draw)
 	char death[80] = "", sentence[160], number[FORMAT_SIZE];
 	unsigned columns = draw->canvas->columns, right;
 
-	if (!leaking && picture->leaking_holding) {
+	if (holding_leaks(draw)) {
 		draw_leaking_holding(draw);
 		return;
 	}
