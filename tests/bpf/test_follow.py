@@ -37,8 +37,10 @@ def ids(tick):
     return {site["id"] for site in tick["sites"]}
 
 
-def keep(host, name, count, size):
+def keep(host, name, count, size, memtop=None):
     host.open(plugin(name))
+    if memtop:
+        memtop.tick_with_tables()
     host.tell(f"run {count} {size}")
 
 
@@ -54,7 +56,7 @@ def the_next_one_is_a_generation():
         name = os.path.basename(path)
         with PluginHost(path) as host, Batch("-n", name, *HEAP) as memtop:
             check_equal(memtop.tick(LONG)["target"]["pid"], host.pid, "the first one")
-            keep(host, "alpha", 20, 100)
+            keep(host, "alpha", 20, 100, memtop)
             memtop.tick_where(lambda tick: kept(tick, "alpha_keep") == (20, 2000), "its blocks", LONG)
             host.process.kill()
             last = ended(memtop, 1)
@@ -68,7 +70,7 @@ def the_next_one_is_a_generation():
                     check_equal(kept(tick, "alpha_keep"), (0, 0), "a book of its own")
                     check(tick["tick"] == last["tick"] + 1 and
                           tick["elapsed_s"] > last["elapsed_s"], "time runs on")
-                    keep(host, "omega", 7, 50)
+                    keep(host, "omega", 7, 50, memtop)
                     tick = memtop.tick_where(lambda tick: kept(tick, "omega_keep") == (7, 350),
                                              "its blocks", LONG)
                     check(not ids(tick) & ids(last), f"ids used again: {ids(tick) & ids(last)}")
