@@ -63,6 +63,8 @@ CASES = (
     (19, "linked allocators", "test_allocators", "linked", False),
     (19, "one preloaded over another", "test_allocators", "preloaded_over_linked", False),
     (19, "heaps given back at once", "test_released", "heaps_that_go_as_a_whole", False),
+    (19, "bound to its own", "test_late", "bound_to_its_own", False),
+    (19, "one that comes later", "test_late", "comes_by_dlopen", False),
     (19, "threads and process end", "test_allocators", "ends_of_threads_and_of_the_process", False),
     (19, "a pool's own functions", "test_pools", "arenas_of_all_shapes", False),
     (20, "static programs", "test_allocators", "static_programs", False),

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Allocators that come into a target while it is watched."""
 
+import contextlib
+import os
+import subprocess
+import tempfile
+
 from batch import Batch
 from plugins import PluginHost, plugin
 from tap import check, check_equal, run
@@ -74,5 +79,43 @@ def blocks_from_before_are_unknown():
             check_equal(own(tick), (0, 0, 0), "its books")
 
 
+@contextlib.contextmanager
+def plugin_with_mimalloc():
+    with tempfile.TemporaryDirectory() as place:
+        path = os.path.join(place, "libplugin_deep.so")
+        subprocess.run(["cc", "-O1", "-fno-builtin", "-fPIC", "-shared", "-DKEEP=deep_keep", "-o",
+                        path, os.path.join(os.environ["top_srcdir"], "tests/targets/plugin.c"),
+                        "-Wl,--no-as-needed", "-lmimalloc"], check=True)
+        yield path
+
+
+def deep_keep(tick):
+    sites = [site for site in tick["sites"]
+             if any(frame["symbol"] == "deep_keep" for frame in site["frames"])]
+    return (sum(site["live_blocks"] for site in sites), sum(site["live_bytes"] for site in sites))
+
+
+def bound_to_its_own():
+    """RTLD_DEEPBIND: the plugin's malloc is that of its library, the program's is libc's."""
+    with plugin_with_mimalloc() as path, PluginHost() as host:
+        with Batch("-p", str(host.pid), *HEAP) as memtop:
+            memtop.tick(LONG)
+            host.tell("deep " + path)
+            memtop.tick_where(lambda tick: "libmimalloc.so.2.0" in watched(tick), "mimalloc", LONG)
+            host.tell("run 30 1000")
+            memtop.tick_where(lambda tick: deep_keep(tick) == (30, 30000), "its blocks", LONG)
+            host.tell("free")
+            memtop.tick_where(lambda tick: deep_keep(tick) == (0, 0), "that they are freed", LONG)
+            host.tell("run 20 500")
+        with Batch("-p", str(host.pid), *HEAP) as memtop:
+            memtop.tick(LONG)
+            host.tell("run 12 100")
+            memtop.tick_where(lambda tick: deep_keep(tick) == (12, 1200), "once it is there", LONG)
+            host.tell("free")
+            tick = memtop.tick_where(lambda tick: deep_keep(tick) == (0, 0), "its frees", LONG)
+            check(tick["user"]["before_attach_frees"] >= 20, "those of before are unknown")
+
+
 if __name__ == "__main__":
-    run([comes_by_dlopen, without_return_probes, blocks_from_before_are_unknown])
+    run([comes_by_dlopen, without_return_probes, blocks_from_before_are_unknown,
+         bound_to_its_own])

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 void plugin_run(void **kept, unsigned count, size_t size);
+void plugin_drop(void **kept, unsigned count);
 
 static __attribute__((noinline)) void *KEEP(size_t size)
 {
@@ -19,4 +20,11 @@ void plugin_run(void **kept, unsigned count, size_t size)
 {
 	for (unsigned i = 0; i < count; i++)
 		kept[i] = KEEP(size);
+}
+
+/* By the free() that it is bound to, which need not be the program's. */
+void plugin_drop(void **kept, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		free(kept[i]);
 }

@@ -3,6 +3,7 @@
  * Loads and unloads libraries by commands on standard input, each answered by a line:
  *
  *     open FILE...      dlopen() each; tells the address of the last one's plugin_run, or 0
+ *     deep FILE...      the same, each bound to what it brings itself before all else
  *     close             dlclose() the last one
  *     run COUNT SIZE    plugin_run() keeps COUNT blocks of SIZE bytes
  *     pace COUNT SIZE   the same, a block a millisecond
@@ -29,12 +30,12 @@ typedef void plugin_drop_fn(void **kept, unsigned count);
 static plugin_run_fn *plugin_run;
 static plugin_drop_fn *plugin_drop;
 
-static void open_libraries(char *names)
+static void open_libraries(char *names, int scope)
 {
 	unsigned opened = 0;
 
 	for (char *name = strtok(names, " "); name; name = strtok(NULL, " ")) {
-		void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+		void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL | scope);
 
 		if (!handle)
 			continue;
@@ -76,7 +77,11 @@ static void command(char *line)
 	size_t size = 0;
 
 	if (!strncmp(line, "open ", 5)) {
-		open_libraries(line + 5);
+		open_libraries(line + 5, 0);
+		return;
+	}
+	if (!strncmp(line, "deep ", 5)) {
+		open_libraries(line + 5, RTLD_DEEPBIND);
 		return;
 	}
 	if (!strcmp(line, "close")) {
