@@ -84,16 +84,18 @@ extern bool bpf_session_is_return(void) __ksym __weak;
 char LICENSE[] SEC("license") = "GPL";
 
 /*
- * Slot of the calling thread; NO_THREAD or NO_SLOT, which no table has, if there is none. Only the
- * thread itself claims a slot for its tid, so looking everywhere first is enough to have just one.
+ * Slot of the calling thread, and what is there; NO_THREAD or NO_SLOT, which no table has, and NULL
+ * if there is none. Only the thread itself claims a slot for its tid, so looking everywhere first
+ * is enough to have just one.
  */
-static __always_inline u32 thread_slot(void)
+static __always_inline u32 thread_slot(struct abi_thread **ret_thread)
 {
 	u64 ids = bpf_get_current_pid_tgid();
 	u32 tid = (u32)ids;
 	u32 home = (tid * (u32)0x9E3779B1u) >> 12;
 	struct abi_control *control = control_get();
 
+	*ret_thread = 0;
 	if (!control || ids >> 32 != control->tgid)
 		return NO_THREAD;
 	for (u32 claim = 0; claim < 2; claim++) {
@@ -103,14 +105,17 @@ static __always_inline u32 thread_slot(void)
 
 			if (!thread)
 				return NO_THREAD;
-			if (read_once(thread->tid) == tid)
+			if (read_once(thread->tid) == tid) {
+				*ret_thread = thread;
 				return slot;
+			}
 			if (claim && !__sync_val_compare_and_swap(&thread->tid, 0, tid)) {
 				struct abi_counters *c = counters_get();
 
 				if (c)
 					__sync_fetch_and_add(&c->threads, 1);
 				thread->depth = 0;
+				*ret_thread = thread;
 				return slot;
 			}
 		}
@@ -354,16 +359,15 @@ __noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_li
 	u32 called = kind_and_link & 0xff; /* with ABI_COOKIE_AT_RETURN */
 	u32 kind = called & ABI_COOKIE_KIND;
 	struct abi_control *control = control_get();
-	u32 slot = thread_slot();
 	struct abi_inflight *call;
 	struct abi_thread *thread;
+	u32 slot = thread_slot(&thread);
 	u64 return_address, hash;
 	u32 depth, site;
 	int old;
 
 	if (slot == NO_THREAD || !control)
 		return 0;
-	thread = bpf_map_lookup_elem(&threads, &slot);
 	if (!thread) {
 		if (read_once(control->tracking))
 			give_up(address, kind, ABI_LOSS_THREAD_TABLE_FULL);
@@ -441,14 +445,11 @@ static __always_inline void finish_old_block(const struct abi_inflight *call, u6
  */
 __noinline int call_exit(u64 sp, u64 result, u64 place, u32 called)
 {
-	u32 slot = thread_slot();
 	struct abi_inflight *call;
 	struct abi_thread *thread;
+	u32 slot = thread_slot(&thread);
 	u32 depth, kind;
 
-	if (slot == NO_THREAD)
-		return 0;
-	thread = bpf_map_lookup_elem(&threads, &slot);
 	if (!thread)
 		return 0;
 	depth = drop_dead(thread, slot, sp);
@@ -548,12 +549,11 @@ static __always_inline void book_freed(struct abi_thread *thread, u64 sp, u64 ad
 __noinline int call_free(u64 sp, u64 address, u32 function)
 {
 	struct abi_control *control = control_get();
-	u32 slot = thread_slot();
 	struct abi_thread *thread;
+	u32 slot = thread_slot(&thread);
 
 	if (slot == NO_THREAD || !control)
 		return 0;
-	thread = bpf_map_lookup_elem(&threads, &slot);
 	if (thread)
 		thread->events++;
 	/* No book is open yet, or it is closed: its last totals are of one moment. */
@@ -760,8 +760,9 @@ SEC("uprobe") int release_enter(struct pt_regs *context)
 SEC("uprobe") int bulk_release(struct pt_regs *context)
 {
 	struct abi_control *control = control_get();
+	struct abi_thread *thread;
 
-	if (!control || thread_slot() == NO_THREAD || !read_once(control->tracking))
+	if (!control || thread_slot(&thread) == NO_THREAD || !read_once(control->tracking))
 		return 0;
 	if (is_in_bulk(bpf_get_attach_cookie(context), register_argument0(context),
 		       register_argument1(context)))
@@ -828,9 +829,9 @@ SEC("raw_tp/sched_process_exec") int program_changes(void *context)
 /* Only counts calls, for the projection of what watching them would cost. */
 SEC("uprobe") int count_enter(struct pt_regs *context)
 {
-	u32 slot = thread_slot();
-	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &slot);
+	struct abi_thread *thread;
 
+	thread_slot(&thread);
 	if (thread)
 		thread->events++;
 	return 0;

@@ -47,21 +47,20 @@ LEDGER_ARRAY(site_order, u64); /* slots of sites in the order they were made; 0 
 LEDGER_ARRAY(site_totals, struct abi_totals);
 LEDGER_ARRAY(site_cohorts, struct abi_cohorts);
 LEDGER_ARRAY(lost_blocks, s64); /* how many of those whose home is here the table could not take */
-LEDGER_ARRAY(controls, struct abi_control);
-LEDGER_ARRAY(counters, struct abi_counters);
 
+/* Maps of one element each, whose address the programs have without looking it up. */
+struct abi_control ledger_control SEC(".data.controls");
+struct abi_counters ledger_counters SEC(".data.counters");
+
+/* Never NULL. */
 static __always_inline struct abi_control *control_get(void)
 {
-	u32 zero = 0;
-
-	return bpf_map_lookup_elem(&controls, &zero);
+	return &ledger_control;
 }
 
 static __always_inline struct abi_counters *counters_get(void)
 {
-	u32 zero = 0;
-
-	return bpf_map_lookup_elem(&counters, &zero);
+	return &ledger_counters;
 }
 
 static __always_inline void loss_count(u32 loss)

@@ -100,6 +100,11 @@ static __always_inline u64 checked_word(const struct abi_thread *thread, u32 off
 	return offset & UNWIND_CHECK_RELATIVE ? word - sp : word;
 }
 
+static __always_inline s64 check_value(u64 check)
+{
+	return (s64)check >> UNWIND_CHECK_SHIFT;
+}
+
 /* The entry for the stack in the window. Any would do: this one may be that very stack's. */
 static __always_inline u32 entry_index(struct abi_thread *thread,
 				       const struct unwind_branch *branch, u64 sp, u64 hash)
@@ -159,20 +164,22 @@ static __always_inline u64 tables_generation(void)
 
 /*
  * Compares the words of an entry with the thread's window: 0 if all are equal, else ENTRY_DIFFERS
- * and the offset of the first that is not.
+ * and the offset of the first that is not. (A function of its own: the loop has all registers.)
  */
-static __always_inline u32 entry_differs(const struct unwind_entry *entry,
-					 const struct abi_thread *thread, u64 sp)
+static __attribute__((noinline)) u32 entry_differs(const struct unwind_entry *entry,
+						   const struct abi_thread *thread, u64 sp)
 {
 	u32 count = entry->count;
 
 	for (u32 i = 0; i < UNWIND_ENTRY_CHECKS; i++) {
+		u64 check;
 		u32 offset;
 
 		if (i >= count)
 			return 0;
-		offset = entry->offsets[i];
-		if (checked_word(thread, offset, sp) != entry->values[i])
+		check = entry->checks[i];
+		offset = check & 0xffff;
+		if ((s64)checked_word(thread, offset, sp) != check_value(check))
 			return ENTRY_DIFFERS | offset;
 	}
 	return count == UNWIND_ENTRY_CHECKS ? 0 : ENTRY_DIFFERS;
@@ -229,14 +236,18 @@ static __always_inline int entry_check(struct unwind_entry *entry, struct abi_th
 {
 	u64 word = (address - sp) >> 3;
 	u32 count = entry->count;
-	u64 value;
+	u64 value, check;
 
 	if (address & 7 || word >= thread->walk.words || count >= UNWIND_ENTRY_CHECKS)
 		return -1;
 	value = thread->window[word & (ABI_WINDOW_WORDS - 1)];
 	*ret_value = value;
-	entry->offsets[count] = word | relative;
-	entry->values[count] = relative ? value - sp : value;
+	if (relative)
+		value -= sp;
+	check = value << UNWIND_CHECK_SHIFT | word | relative;
+	if (check_value(check) != (s64)value)
+		return -1;
+	entry->checks[count] = check;
 	entry->count = count + 1;
 	if (entry->span <= word)
 		entry->span = word + 1;

@@ -150,7 +150,7 @@ enum unwind_truncated {
 
 enum unwind_entry_limit {
 	UNWIND_ENTRIES = 4096, /* a power of two */
-	UNWIND_ENTRY_CHECKS = 96,
+	UNWIND_ENTRY_CHECKS = 98,
 	UNWIND_ENTRY_FRAMES = 64,
 	UNWIND_ENTRY_PATIENCE = 16, /* misses in a row before an entry gives way */
 	UNWIND_BRANCHES = 1024,	    /* a power of two */
@@ -158,8 +158,13 @@ enum unwind_entry_limit {
 	UNWIND_BRANCH_PATIENCE = 16384, /* misses more than hits before one is learnt anew */
 };
 
-/* In unwind_entry.offsets: the value is compared less the stack pointer. */
-#define UNWIND_CHECK_RELATIVE 0x8000u
+/*
+ * A check: the word's offset in the low 16 bits, what it was above them, with its sign. All user
+ * addresses, and what they are less the stack pointer, have room there; what has none is not kept.
+ */
+#define UNWIND_CHECK_SHIFT 16
+#define UNWIND_CHECK_RELATIVE \
+	0x8000u /* in the offset: the value is compared less the stack pointer */
 
 enum unwind_entry_flag {
 	UNWIND_ENTRY_USES_FP = 1u << 0, /* the frame pointer at the entry matters */
@@ -167,7 +172,8 @@ enum unwind_entry_flag {
 
 /*
  * A stack that was walked before: each word that the rules read, and what it was. Words are counted
- * from the stack pointer at the entry of the function. `version` is odd while it is written.
+ * from the stack pointer at the entry of the function. `version` is odd while it is written. The
+ * checks are dense, since a stack that comes again is mostly no longer in the nearest cache.
  */
 struct unwind_entry {
 	__mt_u32 version;
@@ -180,13 +186,12 @@ struct unwind_entry {
 	__mt_u16 count;	 /* checks */
 	__mt_u16 span;	 /* words to read */
 	__mt_u32 flags;
-	__mt_u16 offsets[UNWIND_ENTRY_CHECKS];
-	__mt_u64 values[UNWIND_ENTRY_CHECKS];
+	__mt_u64 checks[UNWIND_ENTRY_CHECKS];
 };
 
 /*
  * Which words tell stacks apart that enter the same function at the same place: those in which one
- * of them once differed from the entry that was looked at, as in unwind_entry.offsets. They choose
+ * of them once differed from the entry that was looked at, as the offsets of checks. They choose
  * the entry.
  */
 struct unwind_branch {
@@ -197,7 +202,7 @@ struct unwind_branch {
 };
 
 _Static_assert(sizeof(struct unwind_branch) == 32, "abi");
-_Static_assert(sizeof(struct unwind_entry) == 48 + 10 * UNWIND_ENTRY_CHECKS, "abi");
+_Static_assert(sizeof(struct unwind_entry) % 64 == 0, "whole cache lines");
 _Static_assert(sizeof(struct unwind_row) == 8, "abi");
 _Static_assert(sizeof(struct unwind_block) == 8, "abi");
 _Static_assert(sizeof(struct unwind_mapping) == 48, "abi");

@@ -7,6 +7,8 @@
  * Variants take turns within a round; medians over the rounds. bpf_get_stack() runs on the second
  * target: on the first it has nothing to follow.
  */
+#include <memtop/abi.h> /* of what the skeleton holds */
+
 #include "bench_stacks.skel.h"
 #include "tests/unwind/target.h"
 #include "unwind/publisher.h"

@@ -196,8 +196,8 @@ def attach_large():
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False,
                           timeout=120, env=dict(os.environ, ATTACH_MAPPINGS="300",
                                                 ATTACH_MEGABYTES="200", ATTACH_SECONDS="60"))
-    found = re.search(r"# (\d+) mappings, (\d+) MB of text: first tick after ([\d.]+) s",
-                      done.stdout)
+    found = re.search(r"# (\d+) mappings, (\d+) MB of text\n(?:#.*\n)*?"
+                      r"# first tick after ([\d.]+) s", done.stdout)
     what = "attach to first tick: 300 mappings, 200 MB of text"
     if not found:
         why = [line for line in done.stdout.splitlines() if "Failure" in line]

@@ -6,6 +6,8 @@
  *
  *     publish DIRECTORY
  */
+#include <memtop/abi.h> /* of what the skeleton holds */
+
 #include "core/modules.h"
 #include "stacks.skel.h"
 #include "unwind/elf_frames.h"

@@ -8,6 +8,8 @@
  * order. A wrong frame fails; truncated stacks must be right as far as they go, marked, and fewer
  * than one in a thousand. TAP on standard output.
  */
+#include <memtop/abi.h> /* of what the skeleton holds */
+
 #include "capture.h"
 #include "stack_record.h"
 
