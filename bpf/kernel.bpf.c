@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The kernel book: slab objects that the kernel allocated on the target's behalf, freed by whoever
- * frees them.
+ * The kernel book: what the kernel allocated on the target's behalf, freed by whoever frees it.
+ * Slab objects are here; pages, vmalloc areas and per-CPU memory in kernel_kinds.bpf.h.
  *
  * The target's are the allocations made in process context while one of its threads runs. Those
  * made in an interrupt that happened to hit it are not, nor are those of the machinery behind
@@ -27,6 +27,7 @@
 #include "kernel_types.h"
 #include "registers.bpf.h"
 #include <bpf/bpf_core_read.h>
+#include <memtop/kernel_texts.h>
 
 /* One element per CPU: the stack being captured there. `depth` tells that one is. */
 struct {
@@ -45,17 +46,17 @@ LEDGER_ARRAY(homes, u32);	   /* by bucket: live blocks that have their home ther
 LEDGER_ARRAY(caches, struct abi_cache);
 LEDGER_ARRAY(page_counts, u32); /* by page number, modulo: live blocks that begin there */
 
-#define GFP_DIRECT_RECLAIM   0x400u	/* may sleep: so not in an interrupt */
-#define CONTEXT_INTERRUPTED  0x00ff0100 /* NMI, hard interrupt, serving a soft interrupt */
-#define ZERO_SIZE_POINTER    16		/* what kmalloc(0) gives */
-#define INNER_FRAMES	     12		/* the call site is among the first so many frames */
-#define CACHE_PROBES	     8
-#define KERNEL_SKIPPED_TEXTS 4
-#define FREE_MARKS	     1024 /* a power of two; CPUs that share one only look twice */
-#define BLOCK_ALIGNMENT	     8
-#define PAGE_MIN_SHIFT	     12
-#define PAGE_MAX_SHIFT	     16
-#define SLAB_PAGES	     8 /* what one slab takes: at most so many pages */
+#define GFP_DIRECT_RECLAIM  0x400u     /* may sleep: so not in an interrupt */
+#define CONTEXT_INTERRUPTED 0x00ff0100 /* NMI, hard interrupt, serving a soft interrupt */
+#define ZERO_SIZE_POINTER   16	       /* what kmalloc(0) gives */
+#define INNER_FRAMES	    12	       /* the call site is among the first so many frames */
+#define CACHE_PROBES	    8
+#define FREE_MARKS	    1024 /* a power of two; CPUs that share one only look twice */
+#define BLOCK_ALIGNMENT	    8
+#define PAGE_MIN_SHIFT	    12
+#define PAGE_MAX_SHIFT	    16
+#define SLAB_PAGES	    8	 /* what one slab takes: at most so many pages */
+#define PAGE_FILTER	    4096 /* a power of two; what fits the innermost cache */
 
 const volatile unsigned int cfg_cache_mask = 0;
 /* Where the preemption count is, seen from the CPU's run queue; 0 = not known. */
@@ -72,11 +73,19 @@ struct {
 	long long votes;
 } page_measure;
 /*
- * Code whose own allocations are not the target's: the uprobe machinery, and the slab allocator's
- * for its slabs. Written by user space, at any time.
+ * Code that tells by its presence on a stack; the first KERNEL_SKIPPED_TEXTS are code whose own
+ * allocations are not the target's: the uprobe machinery, and the allocators' for themselves.
+ * Written by user space, at any time.
  */
-unsigned long long skipped_text_start[KERNEL_SKIPPED_TEXTS];
-unsigned long long skipped_text_end[KERNEL_SKIPPED_TEXTS];
+unsigned long long text_start[KERNEL_TEXTS];
+unsigned long long text_end[KERNEL_TEXTS];
+unsigned int text_use[KERNEL_TEXTS];
+
+/*
+ * By page number, modulo: how much is booked that is there, objects and pages. It is so small that
+ * to look here first is cheap for the pages of all others.
+ */
+unsigned int page_filter[PAGE_FILTER];
 
 /* Written by user space: walk the user's stack too, by the tables of the target's modules. */
 unsigned long long user_stacks;
@@ -123,19 +132,24 @@ static __always_inline int is_skipped(u64 call_site)
 {
 #pragma unroll
 	for (u32 i = 0; i < KERNEL_SKIPPED_TEXTS; i++)
-		if (call_site >= read_once(skipped_text_start[i]) &&
-		    call_site < read_once(skipped_text_end[i]))
+		if (call_site >= read_once(text_start[i]) && call_site < read_once(text_end[i]))
 			return 1;
 	return 0;
 }
 
-static __always_inline int is_own(u64 call_site, u64 gfp)
+/* Does one of the target's threads run, and not an interrupt on top of it? */
+static __always_inline int is_targets(u64 gfp)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct abi_control *control = control_get();
 
 	return control && (u32)task->tgid == control->tgid && read_once(control->tracking) &&
-	       !interrupted(task, gfp) && !is_skipped(call_site);
+	       !interrupted(task, gfp);
+}
+
+static __always_inline int is_own(u64 call_site, u64 gfp)
+{
+	return is_targets(gfp) && !is_skipped(call_site);
 }
 
 /*
@@ -227,10 +241,11 @@ __noinline u64 join_frames(u32 cpu, u32 raw, u32 skip)
 }
 
 /*
- * The stack from the allocator's caller outwards, on into the user's code, into the CPU's element;
- * returns its hash. The frames inside of it, of the tracepoint and of this program, are cut off.
+ * The stack into the CPU's element: the user's frames, and in the window the kernel's, whose number
+ * is returned. join_frames() makes them one, without the inner ones of the tracepoint and of this
+ * program.
  */
-static __always_inline u64 capture(void *ctx, struct abi_thread *thread, u32 cpu, u64 call_site)
+static __always_inline u32 capture(void *ctx, struct abi_thread *thread, u32 cpu, u64 call_site)
 {
 	u32 raw;
 	long size;
@@ -244,7 +259,7 @@ static __always_inline u64 capture(void *ctx, struct abi_thread *thread, u32 cpu
 	}
 	if (raw >= ABI_MAX_FRAMES - 1)
 		thread->truncated = 1;
-	return join_frames(cpu, raw, find_call_site(cpu, call_site));
+	return raw;
 }
 
 /* Keeps the cache's name for user space: the site knows only its address. */
@@ -278,6 +293,16 @@ static __always_inline u32 *page_count_of(u64 address)
 	return bpf_map_lookup_elem(&page_counts, &page);
 }
 
+static __always_inline unsigned int *page_filter_of(u64 address)
+{
+	return &page_filter[address >> (cfg_page_shift & 63) & (PAGE_FILTER - 1)];
+}
+
+static __always_inline u64 page_address(u64 descriptor)
+{
+	return kernel_address((descriptor << (cfg_page_scale & 63)) + read_once(page_base));
+}
+
 static __always_inline u32 *home_of(u64 address)
 {
 	struct abi_control *control = control_get();
@@ -294,21 +319,29 @@ static __always_inline u32 *home_of(u64 address)
  * one word that says that no block has its home there. It is counted before a block goes in and
  * after it is out, so it is never too low.
  */
-static __always_inline u64 take(u64 address)
+static __always_inline u64 take_block(u64 address)
 {
 	u32 *home = home_of(address);
-	u32 *on_page;
 	u64 value;
 
 	if (!home || !read_once(*home))
 		return 0;
 	value = live_remove(address);
-	if (!value)
-		return 0;
-	__sync_fetch_and_add(home, -1);
-	on_page = page_count_of(address);
-	if (on_page)
+	if (value)
+		__sync_fetch_and_add(home, -1);
+	return value;
+}
+
+/* The same for a slab object. */
+static __always_inline u64 take(u64 address)
+{
+	u64 value = take_block(address);
+	u32 *on_page = value ? page_count_of(address) : 0;
+
+	if (on_page) {
 		__sync_fetch_and_add(on_page, -1);
+		__sync_fetch_and_add(page_filter_of(address), -1);
+	}
 	return value;
 }
 
@@ -339,13 +372,15 @@ static __always_inline void book_own(void *ctx, u64 call_site, u64 address, u64 
 	u32 *home = home_of(address);
 	u32 *on_page = page_count_of(address);
 	u64 hash, cache_address;
+	u32 raw;
 
 	if (!home || !on_page || !thread || __sync_val_compare_and_swap(&thread->depth, 0, 1)) {
 		loss_count(ABI_LOSS_EVENT_LOST);
 		return;
 	}
 	__sync_fetch_and_add(&thread->events, 1);
-	hash = capture(ctx, thread, cpu, call_site);
+	raw = capture(ctx, thread, cpu, call_site);
+	hash = join_frames(cpu, raw, find_call_site(cpu, call_site));
 	/* By way of memory: the verifier takes no sums of kernel pointers. */
 	write_once(thread->window[0], (u64)cache);
 	cache_address = read_once(thread->window[0]);
@@ -353,9 +388,11 @@ static __always_inline void book_own(void *ctx, u64 call_site, u64 address, u64 
 		remember_cache(cache_address, cache->name);
 	__sync_fetch_and_add(home, 1);
 	__sync_fetch_and_add(on_page, 1);
+	__sync_fetch_and_add(page_filter_of(address), 1);
 	if (book_allocation(address, size, site_find(cpu, hash, cache_address, ABI_KIND_SLAB))) {
 		__sync_fetch_and_add(home, -1);
 		__sync_fetch_and_add(on_page, -1);
+		__sync_fetch_and_add(page_filter_of(address), -1);
 	}
 	write_once(thread->depth, 0);
 }
@@ -495,6 +532,8 @@ int page_alloc_measured(u64 *ctx)
 	return 0;
 }
 
+#include "kernel_kinds.bpf.h"
+
 /* A function of its own, so that the verifier follows it once and not for every address. */
 __noinline int forget_block(u64 address)
 {
@@ -518,24 +557,26 @@ __noinline int forget_page(u64 page)
 }
 
 /*
- * mm_page_free(page, order): every page that goes back, one by one or in batches. What takes more
- * pages than a slab is one block, at its beginning.
+ * mm_page_free(page, order): every page that goes back, one by one or in batches. It may be one
+ * that is booked, or may have objects on it; what takes more pages than a slab is one block, at its
+ * beginning.
  */
 SEC("raw_tp/mm_page_free")
 int page_free(u64 *ctx)
 {
-	u64 base = read_once(page_base);
-	u64 page, size = 1ull << (cfg_page_shift & 63);
+	u64 page = page_address(ctx[0]), size = 1ull << (cfg_page_shift & 63);
 	u32 order = ctx[1];
 
-	if (!base)
+	page_leave(ctx[0]);
+	if (!read_once(page_base))
 		return 0;
-	page = kernel_address((ctx[0] << (cfg_page_scale & 63)) + base);
 	for (u32 i = 0; i < SLAB_PAGES; i++, page += size) {
 		u32 *on_page;
 
 		if (i >> (order & 31))
 			break;
+		if (!read_once(*page_filter_of(page)))
+			continue;
 		on_page = page_count_of(page);
 		if (on_page && read_once(*on_page))
 			forget_page(page);

@@ -115,6 +115,20 @@ enum abi_bulk {
 	ABI_BULK_NUMBERED = 4, /* (numbers, how many) */
 };
 
+/* Pages that the kernel allocated: abi_site.cache is one of these << ABI_PAGE_CLASS_SHIFT | order.
+ */
+enum abi_page_class {
+	ABI_PAGE_KERNEL = 1, /* may wait for anything */
+	ABI_PAGE_NOFS = 2,
+	ABI_PAGE_NOIO = 3,
+	ABI_PAGE_ATOMIC = 4,   /* may not wait */
+	ABI_PAGE_HIGHUSER = 5, /* holds a user's data, which the kernel does not address much */
+	ABI_PAGE_DMA = 6,
+	ABI_PAGE_DMA32 = 7,
+	ABI_PAGE_CLASSES = 8,
+};
+#define ABI_PAGE_CLASS_SHIFT 8
+
 /* abi_site.flags */
 enum abi_site_flag {
 	ABI_SITE_TRUNCATED = 1u << 0,
@@ -137,7 +151,8 @@ struct abi_totals {
  */
 struct abi_site {
 	__mt_u64 hash;	/* of kind, cache and frames; 0 = slot free */
-	__mt_u64 cache; /* kernel slab: address of its kmem_cache; else 0 */
+	__mt_u64 cache; /* kernel slab: address of its kmem_cache; pages: see abi_page_class; else 0
+			 */
 	__mt_u32 flags;
 	__mt_u16 kind;
 	__mt_u16 nframes;

@@ -2,9 +2,10 @@
 #include "capture/kernel.h"
 
 #include "capture/clock.h"
-#include "capture/kernel_facts.h"
 #include "capture/kernel_matching.h"
+#include "capture/kernel_texts.h"
 #include "capture/procfs.h"
+#include "core/format.h"
 #include "util/alloc.h"
 
 #include <bpf/libbpf.h>
@@ -21,6 +22,8 @@
 struct kernel_side {
 	struct kernel_book *book;
 	struct kernel_matching matching;
+	char object[64];
+	char doubt[256];
 };
 
 void kernel_side_default_sizes(struct ledger_sizes *ret)
@@ -42,10 +45,26 @@ static int open_book(struct kernel_side *side, const struct ledger_sizes *sizes,
 	return kernel_book_open(&wanted, unwinder, monotonic_ns(), &side->book, error, size);
 }
 
+/* What it does not watch is said once, when it begins. */
+static void say_what_lacks(struct kernel_side *side)
+{
+	static const enum abi_kind kinds[] = {ABI_KIND_PAGE, ABI_KIND_VMALLOC, ABI_KIND_PERCPU};
+	size_t used = snprintf(side->doubt, sizeof(side->doubt), "%s", side->matching.reason);
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		const char *lacking = kernel_book_lacks(side->book, kinds[i]);
+
+		if (lacking && used < sizeof(side->doubt))
+			used += snprintf(side->doubt + used, sizeof(side->doubt) - used,
+					 "%sno %s memory: this kernel does not tell of %s",
+					 used ? "; " : "", kind_name(kinds[i]), lacking);
+	}
+}
+
 int kernel_side_open_sized(pid_t pid, const struct ledger_sizes *sizes, struct unwinder *unwinder,
 			   struct kernel_side **ret, char *error, size_t size)
 {
-	struct kernel_text texts[KERNEL_SKIPPED_TEXTS];
+	struct kernel_texts texts;
 	struct kernel_side *side;
 	int status;
 
@@ -62,8 +81,8 @@ int kernel_side_open_sized(pid_t pid, const struct ledger_sizes *sizes, struct u
 		return status;
 	}
 	kernel_matching_start(&side->matching, side->book);
-	kernel_find_skipped_texts(texts);
-	kernel_book_skip(side->book, texts);
+	kernel_texts_find(&texts);
+	kernel_book_tell_texts(side->book, &texts);
 	/* While the child is at work; the watch goes on with the rest. */
 	if (unwinder)
 		unwinder->ops->work(unwinder, FIRST_TABLES_MS);
@@ -76,6 +95,7 @@ int kernel_side_open_sized(pid_t pid, const struct ledger_sizes *sizes, struct u
 		kernel_side_close(side);
 		return status == -EPERM ? status : -EOPNOTSUPP;
 	}
+	say_what_lacks(side);
 	*ret = side;
 	return 0;
 }
@@ -103,10 +123,30 @@ struct ledger *kernel_side_ledger(struct kernel_side *side)
 	return kernel_book_ledger(side->book);
 }
 
+static const char *page_name(struct kernel_side *side, uint64_t object)
+{
+	static const char *const classes[ABI_PAGE_CLASSES] = {
+		[ABI_PAGE_KERNEL] = "GFP_KERNEL",     [ABI_PAGE_NOFS] = "GFP_NOFS",
+		[ABI_PAGE_NOIO] = "GFP_NOIO",	      [ABI_PAGE_ATOMIC] = "GFP_ATOMIC",
+		[ABI_PAGE_HIGHUSER] = "GFP_HIGHUSER", [ABI_PAGE_DMA] = "GFP_DMA",
+		[ABI_PAGE_DMA32] = "GFP_DMA32",
+	};
+	uint64_t class = object >> ABI_PAGE_CLASS_SHIFT;
+
+	snprintf(side->object, sizeof(side->object), "page order %u %s",
+		 (unsigned)(object & ((1u << ABI_PAGE_CLASS_SHIFT) - 1)),
+		 class < ABI_PAGE_CLASSES && classes[class] ? classes[class] : "");
+	return side->object;
+}
+
 static const char *object(void *context, const struct abi_site *site)
 {
-	const struct kernel_side *side = context;
+	struct kernel_side *side = context;
 
+	if (site->kind == ABI_KIND_PAGE)
+		return page_name(side, site->cache);
+	if (site->kind == ABI_KIND_VMALLOC || site->kind == ABI_KIND_PERCPU)
+		return kind_name(site->kind);
 	return site->cache ? kernel_book_cache_name(side->book, site->cache) : "kmalloc";
 }
 
@@ -133,5 +173,5 @@ void kernel_side_losses(const struct kernel_side *side, uint64_t losses[ABI_LOSS
 
 const char *kernel_side_doubt(const struct kernel_side *side)
 {
-	return *side->matching.reason ? side->matching.reason : NULL;
+	return *side->doubt ? side->doubt : NULL;
 }

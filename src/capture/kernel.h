@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The kernel side of a target: slab objects that the kernel holds on its behalf, by kernel stack.
+ * The kernel side of a target: what the kernel holds on its behalf, by kernel stack, of four kinds:
+ * slab objects, pages, vmalloc areas, per-CPU memory. No byte is of two.
  *
  * Its sites are read through its ledger, like the heap's; kernel_side_describe() adds what only a
  * kernel's site has.
@@ -10,6 +11,7 @@
 
 #include "capture/ledger.h"
 #include "capture/sites.h"
+#include "core/snapshot.h"
 #include "core/unwinder.h"
 
 struct kernel_side;
@@ -32,13 +34,19 @@ void kernel_side_close(struct kernel_side *side);
 /* Its `control` is what the cohort clock writes. */
 struct ledger *kernel_side_ledger(struct kernel_side *side);
 
-/* Name of a site's cache, and whether its frees are seen; valid as long as the side is open. */
+/*
+ * What a site allocates (the name of its cache; of pages their order and class) and whether its
+ * frees are seen; valid as long as the side is open, a name until the next.
+ */
 void kernel_side_describe(struct kernel_side *side, struct sites_describe *ret);
 
 /* Adds what could not be accounted for. */
 void kernel_side_losses(const struct kernel_side *side, uint64_t losses[ABI_LOSS_COUNT]);
 
-/* Why it is not known which frees are seen; NULL if it is. Then every site counts as matched. */
+/*
+ * Why it is not known which frees are seen (then every site counts as matched), and which kinds
+ * this kernel does not tell of; NULL where nothing is amiss.
+ */
 const char *kernel_side_doubt(const struct kernel_side *side);
 
 #endif

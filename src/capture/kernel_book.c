@@ -30,8 +30,30 @@ enum program {
 	PROGRAM_PAGE_MEASURED, /* with the calibration only */
 	PROGRAM_KMALLOC,
 	PROGRAM_CACHE_ALLOC,
+	/* The kinds beside slab, which a kernel may lack. */
+	PROGRAM_AREA_FREE,
+	PROGRAM_PERCPU_FREE,
+	PROGRAM_PAGE_ALLOC,
+	PROGRAM_AREA_ALLOC,
+	PROGRAM_PERCPU_ALLOC,
 	PROGRAM_COUNT
 };
+
+#define PROGRAM_FIRST_OPTIONAL PROGRAM_AREA_FREE
+
+static const struct {
+	enum abi_kind kind;
+	enum program allocates, frees;
+	const char *lacking;
+} kinds[] = {
+	{ABI_KIND_PAGE, PROGRAM_PAGE_ALLOC, PROGRAM_PAGE_FREE, "mm_page_alloc"},
+	{ABI_KIND_VMALLOC, PROGRAM_AREA_ALLOC, PROGRAM_AREA_FREE,
+	 "alloc_vmap_area and free_vmap_area_noflush"},
+	{ABI_KIND_PERCPU, PROGRAM_PERCPU_ALLOC, PROGRAM_PERCPU_FREE,
+	 "percpu_alloc_percpu with all its fields"},
+};
+
+#define KINDS (sizeof(kinds) / sizeof(*kinds))
 
 struct kernel_book {
 	struct kernel_bpf *skeleton;
@@ -42,6 +64,7 @@ struct kernel_book {
 	uint64_t *implicit_frees;
 	struct bpf_program *programs[PROGRAM_COUNT];
 	struct bpf_link *links[PROGRAM_COUNT];
+	bool texts_told, slabs_known, areas_known;
 	uint64_t missed, missed_before;
 };
 
@@ -175,6 +198,11 @@ int kernel_book_open(const struct ledger_sizes *sizes, struct unwinder *unwinder
 	book->programs[PROGRAM_PAGE_MEASURED] = s->progs.page_alloc_measured;
 	book->programs[PROGRAM_KMALLOC] = s->progs.kmalloc;
 	book->programs[PROGRAM_CACHE_ALLOC] = s->progs.kmem_cache_alloc;
+	book->programs[PROGRAM_AREA_FREE] = s->progs.area_free;
+	book->programs[PROGRAM_PERCPU_FREE] = s->progs.percpu_free;
+	book->programs[PROGRAM_PAGE_ALLOC] = s->progs.page_alloc;
+	book->programs[PROGRAM_AREA_ALLOC] = s->progs.area_alloc;
+	book->programs[PROGRAM_PERCPU_ALLOC] = s->progs.percpu_alloc;
 	*ret = book;
 	return 0;
 }
@@ -194,9 +222,22 @@ void kernel_book_close(struct kernel_book *book)
 	free(book);
 }
 
+/* What the running kernel lacks, kernel_book_lacks() tells. */
+static void attach_kinds(struct kernel_book *book)
+{
+	for (int i = PROGRAM_FIRST_OPTIONAL; i < PROGRAM_COUNT; i++) {
+		bool possible = i == PROGRAM_PAGE_ALLOC ? book->slabs_known && book->areas_known :
+				i == PROGRAM_AREA_ALLOC ? book->areas_known :
+							  true;
+
+		if (!book->links[i] && possible)
+			book->links[i] = bpf_program__attach(book->programs[i]);
+	}
+}
+
 static int attach(struct kernel_book *book)
 {
-	for (int i = 0; i < PROGRAM_COUNT; i++) {
+	for (int i = 0; i < PROGRAM_FIRST_OPTIONAL; i++) {
 		int error;
 
 		if (book->links[i] ||
@@ -209,6 +250,8 @@ static int attach(struct kernel_book *book)
 		kernel_book_detach(book);
 		return error;
 	}
+	if (book->texts_told)
+		attach_kinds(book);
 	return 0;
 }
 
@@ -242,15 +285,18 @@ void kernel_book_walk_user(struct kernel_book *book)
 	__atomic_store_n(&s->bss->user_stacks, 1, __ATOMIC_RELAXED);
 }
 
-void kernel_book_skip(struct kernel_book *book,
-		      const struct kernel_text texts[KERNEL_SKIPPED_TEXTS])
+void kernel_book_tell_texts(struct kernel_book *book, const struct kernel_texts *texts)
 {
 	struct kernel_bpf *s = book->skeleton;
 
-	for (int i = 0; i < KERNEL_SKIPPED_TEXTS; i++) {
-		s->bss->skipped_text_start[i] = texts[i].start;
-		s->bss->skipped_text_end[i] = texts[i].end;
+	for (int i = 0; i < KERNEL_TEXTS; i++) {
+		s->bss->text_start[i] = texts->rows[i].start;
+		s->bss->text_end[i] = texts->rows[i].end;
+		s->bss->text_use[i] = texts->rows[i].use;
 	}
+	book->texts_told = true;
+	book->slabs_known = texts->slabs_known;
+	book->areas_known = texts->areas_known;
 }
 
 /*
@@ -279,6 +325,7 @@ static void clear(struct kernel_book *book)
 	memset(book->homes, 0, sizes->buckets * sizeof(*book->homes));
 	memset(book->page_counts, 0,
 	       sizes->buckets * PAGES_PER_BUCKET * sizeof(*book->page_counts));
+	memset(book->skeleton->bss->page_filter, 0, sizeof(book->skeleton->bss->page_filter));
 	memset(ledger->strays, 0,
 	       (sizes->buckets + ABI_STRAYS - 1) / ABI_STRAYS * sizeof(*ledger->strays));
 	memset(ledger->sites, 0, sizes->sites * sizeof(*ledger->sites));
@@ -314,6 +361,22 @@ const char *kernel_book_cache_name(const struct kernel_book *book, uint64_t cach
 	for (unsigned i = 0; i < CACHE_SLOTS; i++)
 		if (__atomic_load_n(&book->caches[i].cache, __ATOMIC_ACQUIRE) == cache)
 			return *book->caches[i].name ? book->caches[i].name : NULL;
+	return NULL;
+}
+
+const char *kernel_book_lacks(const struct kernel_book *book, enum abi_kind kind)
+{
+	for (size_t i = 0; i < KINDS; i++) {
+		if (kinds[i].kind != kind)
+			continue;
+		if (book->links[kinds[i].allocates] && book->links[kinds[i].frees])
+			return NULL;
+		if (!book->areas_known && kind != ABI_KIND_PERCPU)
+			return "functions of vmalloc";
+		if (!book->slabs_known && kind == ABI_KIND_PAGE)
+			return "functions of the slab allocator";
+		return kinds[i].lacking;
+	}
 	return NULL;
 }
 

@@ -6,19 +6,13 @@
 #ifndef MEMTOP_CAPTURE_KERNEL_BOOK_H
 #define MEMTOP_CAPTURE_KERNEL_BOOK_H
 
+#include "capture/kernel_texts.h"
 #include "capture/ledger.h"
 #include "core/unwinder.h"
 
 #include <stdbool.h>
 
 struct kernel_book;
-
-/* Code of the running kernel whose own allocations are in no book, [start, end). */
-struct kernel_text {
-	uint64_t start, end;
-};
-
-#define KERNEL_SKIPPED_TEXTS 4
 
 /*
  * Loads the programs. `unwinder`, NULL for none, gives the walk of user stacks its tables. 0 or
@@ -34,9 +28,11 @@ void kernel_book_detach(struct kernel_book *book);
 /* From now on stacks go on below the system call, into the user's code. */
 void kernel_book_walk_user(struct kernel_book *book);
 
-/* From now on allocations called for from there are left out. */
-void kernel_book_skip(struct kernel_book *book,
-		      const struct kernel_text texts[KERNEL_SKIPPED_TEXTS]);
+/*
+ * From now on allocations called for from certain code are left out, and from the next book on the
+ * kinds beside slab are watched, which cannot be told apart without.
+ */
+void kernel_book_tell_texts(struct kernel_book *book, const struct kernel_texts *texts);
 
 /*
  * Begins an empty book of process `tgid`, attached already or not: no block, site or loss of a
@@ -54,6 +50,9 @@ struct ledger *kernel_book_ledger(const struct kernel_book *book);
 
 /* Name of the cache at that address, NULL where it is not known. */
 const char *kernel_book_cache_name(const struct kernel_book *book, uint64_t cache);
+
+/* Why memory of that kind is not watched; NULL if it is. */
+const char *kernel_book_lacks(const struct kernel_book *book, enum abi_kind kind);
 
 /* Blocks of the site in `slot` that left because their address was given out again. */
 uint64_t kernel_book_implicit_frees(const struct kernel_book *book, unsigned slot);

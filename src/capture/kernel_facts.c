@@ -1,49 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "capture/kernel_facts.h"
 
-#include "util/cleanup.h"
-
 #include <bpf/btf.h>
-#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
-
-/* A source file of the kernel is smaller; if it comes out larger, it was not laid out as one. */
-#define TEXT_MAX 0x10000
-
-/*
- * Functions of one source file of the kernel, among them the first and the last that it was laid
- * out with on the kernels looked at, or single functions.
- */
-static const char *const uprobe_functions[] = {
-	"xol_mremap",
-	"xol_fault",
-	"xol_free_insn_slot",
-	"alloc_utask",
-	"get_utask",
-	"prepare_uretprobe",
-	"uprobe_write_opcode",
-	"uprobe_register",
-	"uprobe_mmap",
-	"uprobe_copy_process",
-	"uprobe_free_utask",
-	"uprobe_deny_signal",
-	"uprobe_notify_resume",
-	"handle_swbp",
-	"uprobe_pre_sstep_notifier",
-	"uprobe_post_sstep_notifier",
-	NULL,
-};
-static const char *const slab_vector_functions[] = {"alloc_slab_obj_exts", NULL};
-static const char *const sheaf_functions[] = {"alloc_empty_sheaf", NULL};
-static const char *const sheaf_functions_inner[] = {"__alloc_empty_sheaf", NULL};
-
-static const char *const *const skipped[KERNEL_SKIPPED_TEXTS] = {
-	uprobe_functions,
-	slab_vector_functions,
-	sheaf_functions,
-	sheaf_functions_inner,
-};
 
 /* Offset of a variable in the per-CPU section, -1 if there is none. */
 static int64_t percpu_offset(const struct btf *btf, const struct btf_type *section,
@@ -120,51 +80,4 @@ void kernel_facts_read(struct kernel_facts *ret)
 	ret->preempt_count_from_rq = find_preempt_count(btf);
 	ret->page_scale = find_page_scale(btf, ret->page_shift);
 	btf__free(btf);
-}
-
-static bool is_among(const char *const *names, const char *name)
-{
-	for (; *names; names++)
-		if (!strcmp(*names, name))
-			return true;
-	return false;
-}
-
-/* Takes in one symbol; they come in the order of their addresses. */
-static void extend(struct kernel_text *text, bool *open, const char *const *names, const char *name,
-		   uint64_t address)
-{
-	if (*open && address > text->end) {
-		text->end = address;
-		*open = false;
-	}
-	if (!is_among(names, name))
-		return;
-	if (!text->start)
-		text->start = address;
-	text->end = address;
-	*open = true;
-}
-
-void kernel_find_skipped_texts(struct kernel_text ret[KERNEL_SKIPPED_TEXTS])
-{
-	_cleanup_fclose_ FILE *file = fopen("/proc/kallsyms", "re");
-	bool open[KERNEL_SKIPPED_TEXTS] = {false};
-	char line[256];
-
-	memset(ret, 0, KERNEL_SKIPPED_TEXTS * sizeof(*ret));
-	/* Modules come last, and are in brackets. */
-	while (file && fgets(line, sizeof(line), file) && !strchr(line, '[')) {
-		char *name = strrchr(line, ' ');
-		uint64_t address = strtoull(line, NULL, 16);
-
-		if (!name || !address)
-			continue;
-		name[strcspn(name, "\n")] = '\0';
-		for (int i = 0; i < KERNEL_SKIPPED_TEXTS; i++)
-			extend(&ret[i], &open[i], skipped[i], name + 1, address);
-	}
-	for (int i = 0; i < KERNEL_SKIPPED_TEXTS; i++)
-		if (open[i] || ret[i].end - ret[i].start > TEXT_MAX)
-			ret[i] = (struct kernel_text){0};
 }

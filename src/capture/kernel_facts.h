@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the kernel programs have to know of the running kernel and BTF relocations do not give: the
- * distance between two per-CPU variables, sizes of pages and their descriptors, and where certain
- * code is. Nothing of it is indispensable.
+ * distance between two per-CPU variables, and the sizes of pages and their descriptors. Nothing of
+ * it is indispensable.
  */
 #ifndef MEMTOP_CAPTURE_KERNEL_FACTS_H
 #define MEMTOP_CAPTURE_KERNEL_FACTS_H
 
-#include "capture/kernel_book.h"
+#include <stdint.h>
 
 /* 0 = the kernel's BTF does not tell. */
 struct kernel_facts {
@@ -17,8 +17,5 @@ struct kernel_facts {
 };
 
 void kernel_facts_read(struct kernel_facts *ret);
-
-/* The code to be left out, from kallsyms (some 60 ms); empty where it is not told. */
-void kernel_find_skipped_texts(struct kernel_text ret[KERNEL_SKIPPED_TEXTS]);
 
 #endif

@@ -227,5 +227,5 @@ void kernel_matching_deinit(struct kernel_matching *matching)
 
 bool kernel_matching_seen(const struct kernel_matching *matching, const struct abi_site *site)
 {
-	return !is_unmatched(matching, identity(site));
+	return site->kind != ABI_KIND_SLAB || !is_unmatched(matching, identity(site));
 }

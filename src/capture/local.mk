@@ -24,6 +24,7 @@ libcapture_a_SOURCES = \
 	src/capture/kernel_book.c src/capture/kernel_book.h \
 	src/capture/kernel_exercise.c src/capture/kernel_exercise.h \
 	src/capture/kernel_facts.c src/capture/kernel_facts.h \
+	src/capture/kernel_texts.c src/capture/kernel_texts.h \
 	src/capture/kernel_matching.c src/capture/kernel_matching.h \
 	src/capture/kernel_modules.c src/capture/kernel_modules.h \
 	src/capture/late_search.c src/capture/late_search.h \

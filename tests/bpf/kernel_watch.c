@@ -6,6 +6,7 @@
 #include "capture/clock.h"
 #include "capture/kernel.h"
 #include "capture/procmaps.h"
+#include "core/format.h"
 #include "unwind/unwinder.h"
 
 #include <inttypes.h>
@@ -23,10 +24,10 @@ static void write_site(struct kernel_side *side, unsigned slot, const char *sepa
 	kernel_side_describe(side, &describe);
 	ledger_totals(ledger, slot, &totals);
 	object = describe.object(describe.context, site);
-	printf("%s{\"slot\":%u,\"object\":\"%s\",\"matched\":%s,"
+	printf("%s{\"slot\":%u,\"kind\":\"%s\",\"object\":\"%s\",\"matched\":%s,"
 	       "\"allocated_bytes\":%" PRIu64 ",\"allocated_blocks\":%" PRIu64
 	       ",\"freed_bytes\":%" PRIu64 ",\"freed_blocks\":%" PRIu64 ",\"frames\":[",
-	       separator, slot, object ? object : "",
+	       separator, slot, kind_name(site->kind), object ? object : "",
 	       describe.matched(describe.context, site) ? "true" : "false", totals.allocated_bytes,
 	       totals.allocated_blocks, totals.freed_bytes, totals.freed_blocks);
 	for (unsigned i = 0; i < site->nframes; i++)

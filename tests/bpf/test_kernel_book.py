@@ -82,6 +82,7 @@ class Holder(Lines):
 
 class Site:
     def __init__(self, row):
+        self.kind = row["kind"]
         self.object = row["object"]
         self.matched = row["matched"]
         self.allocated = row["allocated_blocks"]
@@ -355,6 +356,133 @@ def sites_beyond_the_table_are_booked_as_unknown():
         check(sum(site.live for site in sites) >= 90, "no block is missing")
 
 
+PAGE = os.sysconf("SC_PAGE_SIZE")
+with open("/sys/devices/system/cpu/possible", encoding="ascii") as possible:
+    POSSIBLE_CPUS = int(possible.read().split("-")[-1]) + 1
+FILLED_PAGES = 5  # these as in the holder
+RING_BYTES = 4 * 65536
+ARRAY_BYTES = 16384 * 64 + PAGE
+PERCPU_ENTRIES, PERCPU_VALUE = 100, 8
+RINGBUF_PAGES = 65536 // PAGE
+
+
+def of_kind(sites, kind, function):
+    """Live blocks and bytes of the kind with the function on their stacks."""
+    chosen = [site for site in sites if site.kind == kind and function in site.frames]
+    return sum(site.live for site in chosen), sum(site.bytes for site in chosen)
+
+
+def wait_gone(book, kind, function):
+    wait_for(lambda: of_kind(book.read(), kind, function) == (0, 0),
+             lambda: f"still live: {book.live(function)}", seconds=120)
+
+
+def data_in_pipes_is_pages():
+    """What is drained may keep two pages a pipe, for what is written next."""
+    with watched() as (holder, book):
+        with interference():
+            holder.do("filled 20")
+            pages = 20 * FILLED_PAGES
+            sites = book.read()
+            check_equal(of_kind(sites, "page", "vfs_write"), (pages, pages * PAGE), "filled")
+            check({site.object for site in sites if site.kind == "page" and site.live
+                   and "vfs_write" in site.frames} == {"page order 0 GFP_HIGHUSER"},
+                  f"named by their order and class: {sites}")
+            holder.do("drain")
+            left = of_kind(book.read(), "page", "vfs_write")[0]
+            check(left <= 2 * 20, f"{left} pages in 20 drained pipes")
+            holder.do("close filled")
+        wait_gone(book, "page", "vfs_write")
+
+
+def rings_of_sockets_are_pages():
+    """The kernel takes vmalloc memory where it finds no pages next to each other."""
+    with watched() as (holder, book):
+        holder.do("rings 5")
+
+        def of_rings():
+            sites = book.read()
+            return sum(of_kind(sites, kind, "packet_set_ring")[1] for kind in ("page", "vmalloc"))
+
+        check_equal(of_rings(), 5 * RING_BYTES, "bytes of rings")
+        holder.do("close rings")
+        wait_for(lambda: not of_rings(), lambda: f"still live: {book.live('packet_set_ring')}",
+                 seconds=120)
+
+
+def vmalloc_is_counted_by_area():
+    """And not by pages. An area that maps pages which are counted is no memory."""
+    with watched() as (holder, book):
+        holder.do("arrays 3")
+        holder.do("ringbufs 3")
+        sites = book.read()
+        check_equal(of_kind(sites, "vmalloc", "array_map_alloc"), (3, 3 * ARRAY_BYTES), "arrays")
+        check_equal(of_kind(sites, "page", "array_map_alloc"), (0, 0), "pages of areas")
+        pages, page_bytes = of_kind(sites, "page", "ringbuf_map_alloc")
+        check(RINGBUF_PAGES <= pages / 3 <= RINGBUF_PAGES + 4, f"{pages} pages in ring buffers")
+        check_equal(page_bytes, pages * PAGE, "bytes of pages of ring buffers")
+        check_equal(of_kind(sites, "vmalloc", "ringbuf_map_alloc"), (0, 0), "areas of pages")
+        holder.do("close arrays")
+        holder.do("close ringbufs")
+        wait_gone(book, "vmalloc", "array_map_alloc")
+        wait_gone(book, "page", "ringbuf_map_alloc")
+
+
+def percpu_memory_is_counted_for_all_cpus():
+    with watched() as (holder, book):
+        holder.do("percpus 10")
+        blocks, size = of_kind(book.read(), "percpu", "array_map_alloc")
+        check_equal(blocks, 10 * PERCPU_ENTRIES, "pieces")
+        # The kernel adds a pointer for each four bytes where it charges them to a cgroup.
+        least = blocks * PERCPU_VALUE * POSSIBLE_CPUS
+        check(size in (least, least + blocks * PERCPU_VALUE // 4 * 8), f"{size} bytes")
+        holder.do("close percpus")
+        wait_gone(book, "percpu", "array_map_alloc")
+
+
+def no_page_is_in_two_kinds():
+    """Pages of slabs, and of objects that are pages of their own, are slab alone."""
+    with watched() as (holder, book):
+        holder.do("pipes 2000")
+        holder.do("wide 20")
+        holder.do("memfds 500")
+        sites = book.read()[1:]
+        check(count_of(sites, "alloc_pipe_info") >= 4000, "pipes are slab")
+        for function in ("create_pipe_files", "__do_sys_memfd_create", "pipe_resize_ring"):
+            blocks, size = of_kind(sites, "slab", function)
+            check(blocks >= 20 and size, f"{function} in slab: {blocks} blocks, {size} bytes")
+            for kind in ("page", "vmalloc"):
+                check_equal(of_kind(sites, kind, function), (0, 0), f"{function} in {kind}")
+
+
+def memory_of_the_user_is_in_no_kind():
+    """But for its page tables, one page for 512, and what the page cache needs to find a page."""
+    size = 64 << 20
+    with tempfile.NamedTemporaryFile(prefix="memtop-test-", dir="/var/tmp") as file, \
+            watched() as (holder, book):
+        file.write(b"x" * size)
+        file.flush()
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+        def live(kind):
+            return sum(site.bytes for site in book.read() if site.kind == kind)
+
+        for order in (f"touch {size >> 20}", f"read {file.name}"):
+            before = live("page")
+            holder.do(order)
+            grown = live("page") - before
+            check(grown <= size // 256, f"{order}: {grown} bytes of pages: {book.read()}")
+            check(live("vmalloc") + live("percpu") < size // 256, f"{order}: {book.read()}")
+        tables = sum(site.live for site in book.read()
+                     if site.kind == "page" and "handle_mm_fault" in site.frames)
+        check(tables >= size // PAGE // 512, f"{tables} pages of page tables")
+        holder.do("touch 0")
+        wait_for(lambda: sum(site.live for site in book.read() if site.kind == "page"
+                             and "handle_mm_fault" in site.frames) < tables // 4,
+                 lambda: f"page tables of what is unmapped: {book.read()}")
+
+
 run([
     pipes_are_kept_and_given_back,
     stacks_go_on_in_the_users_code,
@@ -366,4 +494,10 @@ run([
     blocks_leave_with_their_pages,
     a_full_table_is_a_named_loss,
     sites_beyond_the_table_are_booked_as_unknown,
+    data_in_pipes_is_pages,
+    rings_of_sockets_are_pages,
+    vmalloc_is_counted_by_area,
+    percpu_memory_is_counted_for_all_cpus,
+    no_page_is_in_two_kinds,
+    memory_of_the_user_is_in_no_kind,
 ])

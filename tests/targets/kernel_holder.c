@@ -5,6 +5,12 @@
  * own memory is static, so that it asks the kernel for nothing but that.
  *
  *   pipes N  sockets N  streams N  memfds N  epolls N   open so many more (streams: TCP sockets)
+ *   filled N  wide N    pipes with FILLED_PAGES pages in each; pipes with rings of 10 KiB
+ *   drain               reads all that is in filled pipes
+ *   rings N             packet sockets with a ring of RING_BLOCKS times RING_BLOCK bytes
+ *   arrays N  percpus N  ringbufs N                     BPF maps, of sizes below
+ *   touch N             maps N MiB and touches each page, instead of what was mapped so before
+ *   read PATH           reads a file
  *   close KIND          closes all of one kind
  *   give KIND PATH      passes them to who listens on the Unix socket PATH, and closes its own
  *   child N             a child opens N pipes and keeps them
@@ -13,8 +19,11 @@
  *   cpu N               runs on CPU N alone from now on; on any that there is if N is -1
  *   ledger              nothing
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/if_packet.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,11 +35,23 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define KEPT_MAX 16384
+#define KEPT_MAX       16384
+#define PAGE	       4096
+#define FILLED_PAGES   5
+#define WIDE_BYTES     (1 << 20)
+#define RING_BLOCK     65536
+#define RING_BLOCKS    4
+#define RING_FRAME     2048
+#define ARRAY_VALUE    64
+#define ARRAY_ENTRIES  16384
+#define PERCPU_VALUE   8
+#define PERCPU_ENTRIES 100
+#define RINGBUF_BYTES  65536
 
 struct kind {
 	const char *name;
@@ -73,12 +94,81 @@ static int open_epoll(int fds[2])
 	return fds[0] < 0 || fds[1] < 0 ? -1 : epoll_ctl(fds[0], EPOLL_CTL_ADD, fds[1], &event);
 }
 
+static int open_filled(int fds[2])
+{
+	static const char page[PAGE];
+
+	if (pipe(fds))
+		return -1;
+	for (int i = 0; i < FILLED_PAGES; i++)
+		if (write(fds[1], page, sizeof(page)) != sizeof(page))
+			return -1;
+	return 0;
+}
+
+static int open_wide(int fds[2])
+{
+	if (pipe(fds))
+		return -1;
+	return fcntl(fds[1], F_SETPIPE_SZ, WIDE_BYTES) < 0 ? -1 : 0;
+}
+
+static int open_ring(int fds[2])
+{
+	struct tpacket_req size = {.tp_block_size = RING_BLOCK,
+				   .tp_block_nr = RING_BLOCKS,
+				   .tp_frame_size = RING_FRAME,
+				   .tp_frame_nr = RING_BLOCK / RING_FRAME * RING_BLOCKS};
+
+	/* Of no protocol: it receives nothing. */
+	fds[0] = socket(AF_PACKET, SOCK_RAW, 0);
+	if (fds[0] < 0)
+		return -1;
+	return setsockopt(fds[0], SOL_PACKET, PACKET_RX_RING, &size, sizeof(size));
+}
+
+static int open_map(int fds[2], unsigned type, unsigned value, unsigned entries, unsigned flags)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.map_type = type;
+	attr.key_size = type == BPF_MAP_TYPE_RINGBUF ? 0 : 4;
+	attr.value_size = value;
+	attr.max_entries = entries;
+	attr.map_flags = flags;
+	fds[0] = syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
+	return fds[0] < 0 ? -1 : 0;
+}
+
+static int open_array(int fds[2])
+{
+	/* Such that its size is whole pages: one of its own, and the values. */
+	return open_map(fds, BPF_MAP_TYPE_ARRAY, ARRAY_VALUE, ARRAY_ENTRIES, BPF_F_MMAPABLE);
+}
+
+static int open_percpu(int fds[2])
+{
+	return open_map(fds, BPF_MAP_TYPE_PERCPU_ARRAY, PERCPU_VALUE, PERCPU_ENTRIES, 0);
+}
+
+static int open_ringbuf(int fds[2])
+{
+	return open_map(fds, BPF_MAP_TYPE_RINGBUF, 0, RINGBUF_BYTES, 0);
+}
+
 static struct kind kinds[] = {
 	{.name = "pipes", .fds_each = 2, .open_one = open_pipe},
 	{.name = "sockets", .fds_each = 2, .open_one = open_socket},
 	{.name = "streams", .fds_each = 1, .open_one = open_stream},
 	{.name = "memfds", .fds_each = 1, .open_one = open_memfd},
 	{.name = "epolls", .fds_each = 2, .open_one = open_epoll},
+	{.name = "filled", .fds_each = 2, .open_one = open_filled},
+	{.name = "wide", .fds_each = 2, .open_one = open_wide},
+	{.name = "rings", .fds_each = 1, .open_one = open_ring},
+	{.name = "arrays", .fds_each = 1, .open_one = open_array},
+	{.name = "percpus", .fds_each = 1, .open_one = open_percpu},
+	{.name = "ringbufs", .fds_each = 1, .open_one = open_ringbuf},
 };
 
 #define KIND_COUNT (sizeof(kinds) / sizeof(*kinds))
@@ -228,6 +318,52 @@ static const char *run_on(int cpu)
 	return sched_setaffinity(0, sizeof(cpus), &cpus) ? strerror(errno) : NULL;
 }
 
+static const char *drain(void)
+{
+	const struct kind *kind = kind_find("filled");
+	char page[PAGE];
+
+	for (int i = 0; i < kind->count; i += 2)
+		for (int j = 0; j < FILLED_PAGES; j++)
+			if (read(kind->fds[i], page, sizeof(page)) != sizeof(page))
+				return strerror(errno);
+	return NULL;
+}
+
+static const char *touch(size_t megabytes)
+{
+	static char *base;
+	static size_t size;
+
+	if (size)
+		munmap(base, size);
+	size = megabytes << 20;
+	if (!size)
+		return NULL;
+	base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (base == MAP_FAILED) {
+		size = 0;
+		return strerror(errno);
+	}
+	for (size_t i = 0; i < size; i += PAGE)
+		base[i] = 1;
+	return NULL;
+}
+
+static const char *read_file(const char *path)
+{
+	static char bytes[65536];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got;
+
+	if (fd < 0)
+		return strerror(errno);
+	while ((got = read(fd, bytes, sizeof(bytes))) > 0)
+		continue;
+	close(fd);
+	return got ? strerror(errno) : NULL;
+}
+
 static const char *obey(char *line)
 {
 	char *save;
@@ -242,8 +378,14 @@ static const char *obey(char *line)
 		return NULL;
 	if (!strcmp(verb, "reap"))
 		return reap_child();
+	if (!strcmp(verb, "drain"))
+		return drain();
 	if (!what)
 		return "what?";
+	if (!strcmp(verb, "touch"))
+		return touch(atoi(what));
+	if (!strcmp(verb, "read"))
+		return read_file(what);
 	if (!strcmp(verb, "child"))
 		return start_child(atoi(what));
 	if (!strcmp(verb, "cpu"))
