@@ -125,7 +125,7 @@ static const struct {
 	{"level heap", HEAP_NEEDS, "two traps for each malloc and free, measured and shown"},
 	{"kernel side",
 	 BIT(NEED_BPF_CAPABILITY) | BIT(NEED_PERF_CAPABILITY) | BIT(NEED_BPF_CALL) | BIT(NEED_BTF),
-	 "a little for each slab allocation of the whole system"},
+	 "a little for each slab object and page of the whole system"},
 };
 
 void check_machine(FILE *out)

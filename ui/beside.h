@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The table's place, for what the target holds beside its blocks and mappings: descriptors,
- * buffers, page tables. Rows stand in the order of their kinds, whatever they do.
+ * buffers, page tables; and for what the kernel side is made of. Rows stand in the order of their
+ * kinds, whatever they do.
  */
 #ifndef MEMTOP_UI_BESIDE_H
 #define MEMTOP_UI_BESIDE_H

@@ -56,8 +56,8 @@ static void say_what_lacks(struct kernel_side *side)
 
 		if (lacking && used < sizeof(side->doubt))
 			used += snprintf(side->doubt + used, sizeof(side->doubt) - used,
-					 "%sno %s memory: this kernel does not tell of %s",
-					 used ? "; " : "", kind_name(kinds[i]), lacking);
+					 "%sno %s memory: %s", used ? "; " : "",
+					 kind_name(kinds[i]), lacking);
 	}
 }
 
@@ -160,6 +160,11 @@ static bool matched(void *context, const struct abi_site *site)
 void kernel_side_describe(struct kernel_side *side, struct sites_describe *ret)
 {
 	*ret = (struct sites_describe){.object = object, .matched = matched, .context = side};
+}
+
+const char *kernel_side_lacks(const struct kernel_side *side, enum abi_kind kind)
+{
+	return kernel_book_lacks(side->book, kind);
 }
 
 void kernel_side_losses(const struct kernel_side *side, uint64_t losses[ABI_LOSS_COUNT])

@@ -40,6 +40,9 @@ struct ledger *kernel_side_ledger(struct kernel_side *side);
  */
 void kernel_side_describe(struct kernel_side *side, struct sites_describe *ret);
 
+/* Why the kind is not watched; NULL if it is. The text is of unlimited life. */
+const char *kernel_side_lacks(const struct kernel_side *side, enum abi_kind kind);
+
 /* Adds what could not be accounted for. */
 void kernel_side_losses(const struct kernel_side *side, uint64_t losses[ABI_LOSS_COUNT]);
 

@@ -46,11 +46,12 @@ static const struct {
 	enum program allocates, frees;
 	const char *lacking;
 } kinds[] = {
-	{ABI_KIND_PAGE, PROGRAM_PAGE_ALLOC, PROGRAM_PAGE_FREE, "mm_page_alloc"},
+	{ABI_KIND_PAGE, PROGRAM_PAGE_ALLOC, PROGRAM_PAGE_FREE,
+	 "the kernel has no tracepoint mm_page_alloc"},
 	{ABI_KIND_VMALLOC, PROGRAM_AREA_ALLOC, PROGRAM_AREA_FREE,
-	 "alloc_vmap_area and free_vmap_area_noflush"},
+	 "the kernel has no tracepoints of vmalloc areas"},
 	{ABI_KIND_PERCPU, PROGRAM_PERCPU_ALLOC, PROGRAM_PERCPU_FREE,
-	 "percpu_alloc_percpu with all its fields"},
+	 "the kernel has no tracepoint that tells sizes of per-CPU memory"},
 };
 
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
@@ -372,9 +373,9 @@ const char *kernel_book_lacks(const struct kernel_book *book, enum abi_kind kind
 		if (book->links[kinds[i].allocates] && book->links[kinds[i].frees])
 			return NULL;
 		if (!book->areas_known && kind != ABI_KIND_PERCPU)
-			return "functions of vmalloc";
+			return "the kernel does not tell where the code of vmalloc is";
 		if (!book->slabs_known && kind == ABI_KIND_PAGE)
-			return "functions of the slab allocator";
+			return "the kernel does not tell where the code of its slabs is";
 		return kinds[i].lacking;
 	}
 	return NULL;

@@ -223,6 +223,10 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 			heap_level_allocators(&live->heap, ret->allocators, SNAPSHOT_ALLOCATORS);
 	ret->side_known[SIDE_MAPS] = live->maps != NULL;
 	ret->side_known[SIDE_KERNEL] = live->kernel != NULL;
+	for (unsigned i = 0; live->kernel && i < KERNEL_KINDS; i++) {
+		ret->kernel_kind_why[i] = kernel_side_lacks(live->kernel, ABI_KIND_SLAB + i);
+		ret->kernel_kind_known[i] = !ret->kernel_kind_why[i];
+	}
 	ret->modules = live->modules;
 	ret->site_count = live->sites.samples.count;
 	ret->sites = live->sites.samples.data;

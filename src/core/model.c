@@ -196,15 +196,24 @@ static void site_count(struct model *model, size_t index, const struct site_samp
 	track->counted = is_counted(stats);
 }
 
-static void sides_begin(struct side_stats *sides, const struct snapshot *snapshot)
+static void side_begin(struct side_stats *side, bool known)
+{
+	memset(&side->totals, 0, sizeof(side->totals));
+	side->delta_bytes = side->delta_blocks = 0;
+	side->ownerless_bytes = 0;
+	side->rate_bytes_per_s = NAN;
+	side->known = known;
+}
+
+static void sides_begin(struct picture *picture, const struct snapshot *snapshot)
 {
 	for (unsigned i = 0; i < SIDE_COUNT; i++) {
-		memset(&sides[i].totals, 0, sizeof(sides[i].totals));
-		sides[i].delta_bytes = sides[i].delta_blocks = 0;
-		sides[i].ownerless_bytes = 0;
-		sides[i].rate_bytes_per_s = NAN;
-		sides[i].known = snapshot->side_known[i];
-		sides[i].before_attach_frees = snapshot->before_attach_frees[i];
+		side_begin(&picture->sides[i], snapshot->side_known[i]);
+		picture->sides[i].before_attach_frees = snapshot->before_attach_frees[i];
+	}
+	for (unsigned i = 0; i < KERNEL_KINDS; i++) {
+		side_begin(&picture->kernel_kinds[i], snapshot->kernel_kind_known[i]);
+		picture->kernel_kind_why[i] = snapshot->kernel_kind_why[i];
 	}
 }
 
@@ -219,6 +228,13 @@ static void side_add(struct side_stats *side, const struct site_stats *stats)
 		side->rate_bytes_per_s = stats->rate_bytes_per_s;
 	else if (!isnan(stats->rate_bytes_per_s))
 		side->rate_bytes_per_s += stats->rate_bytes_per_s;
+}
+
+static void sides_add(struct picture *picture, const struct site_stats *stats)
+{
+	side_add(&picture->sides[stats->info->side % SIDE_COUNT], stats);
+	if (stats->info->side == SIDE_KERNEL && kernel_kind_of(stats->info->kind) < KERNEL_KINDS)
+		side_add(&picture->kernel_kinds[kernel_kind_of(stats->info->kind)], stats);
 }
 
 static void sides_end(struct model *model, const struct step *step)
@@ -511,7 +527,7 @@ static const struct site_stats *sites_take(struct model *model, const struct sna
 	vec_reserve(&model->tracks, snapshot->site_count);
 	vec_reserve(&model->stats, snapshot->site_count);
 	vec_reserve(&model->scores, snapshot->site_count);
-	sides_begin(picture->sides, snapshot);
+	sides_begin(picture, snapshot);
 	for (size_t i = 0; i < snapshot->site_count; i++) {
 		const struct site_info *info = snapshot->sites[i].info;
 		const struct site_stats *stats;
@@ -522,7 +538,7 @@ static const struct site_stats *sites_take(struct model *model, const struct sna
 		stats = &model->stats.data[i];
 		model->scores.data[i] = score_of(stats);
 		if (model->tracks.data[i].counted)
-			side_add(&picture->sides[info->side % SIDE_COUNT], stats);
+			sides_add(picture, stats);
 		if (is_top(stats, top))
 			top = stats;
 		if (info->side == SIDE_USER)

@@ -187,6 +187,17 @@ struct watched_allocator {
 	unsigned functions;
 };
 
+/* What the kernel side is made of: ABI_KIND_SLAB and the kinds behind it. */
+#define KERNEL_KINDS 4
+
+/* Which of them a kind is; KERNEL_KINDS = none. */
+static inline unsigned kernel_kind_of(enum abi_kind kind)
+{
+	return kind >= ABI_KIND_SLAB && kind < ABI_KIND_SLAB + KERNEL_KINDS ?
+		       (unsigned)kind - ABI_KIND_SLAB :
+		       KERNEL_KINDS;
+}
+
 #define SNAPSHOT_ALLOCATORS 8 /* at most; there are hardly more than two */
 
 struct snapshot {
@@ -205,8 +216,10 @@ struct snapshot {
 	struct overhead overhead;
 	uint64_t losses[ABI_LOSS_COUNT];
 	uint64_t before_attach_frees[SIDE_COUNT];
-	bool side_known[SIDE_COUNT];   /* the side is watched at this level */
-	struct unwinder_status unwind; /* all 0 where stacks are not walked */
+	bool side_known[SIDE_COUNT]; /* the side is watched at this level */
+	bool kernel_kind_known[KERNEL_KINDS];
+	const char *kernel_kind_why[KERNEL_KINDS]; /* it is not, of unlimited life; or NULL */
+	struct unwinder_status unwind;		   /* all 0 where stacks are not walked */
 	size_t allocator_count;
 	struct watched_allocator allocators[SNAPSHOT_ALLOCATORS];
 	const struct modules *modules;

@@ -202,6 +202,21 @@ static void put_totals(json_t *object, const struct totals *totals, bool known)
 	put_known(object, "freed_blocks", totals->freed_blocks, known);
 }
 
+static json_t *kinds_object(const struct picture *picture)
+{
+	json_t *kinds = json_object();
+
+	for (unsigned i = 0; i < KERNEL_KINDS; i++) {
+		const struct side_stats *stats = &picture->kernel_kinds[i];
+		json_t *object = json_object();
+
+		put_totals(object, &stats->totals, stats->known);
+		put_text(object, "reason", stats->known ? NULL : picture->kernel_kind_why[i]);
+		put(kinds, kind_name(ABI_KIND_SLAB + i), object);
+	}
+	return kinds;
+}
+
 static json_t *side_object(const struct picture *picture, enum side side)
 {
 	const struct side_stats *stats = &picture->sides[side];
@@ -210,6 +225,8 @@ static json_t *side_object(const struct picture *picture, enum side side)
 	put_totals(object, &stats->totals, stats->known);
 	if (side == SIDE_USER)
 		put_known(object, "before_attach_frees", stats->before_attach_frees, stats->known);
+	if (side == SIDE_KERNEL)
+		put(object, "kinds", kinds_object(picture));
 	return object;
 }
 

@@ -205,6 +205,27 @@ static void write_sides(FILE *out, const struct picture *picture, unsigned width
 	}
 }
 
+/* The kernel side in its parts. */
+static void write_kinds(FILE *out, const struct picture *picture, unsigned width)
+{
+	char live[FORMAT_SIZE], delta[FORMAT_SIZE];
+	struct line line = {0};
+
+	for (unsigned i = 0; i < KERNEL_KINDS; i++) {
+		const struct side_stats *stats = &picture->kernel_kinds[i];
+
+		if (!stats->known)
+			continue;
+		add(&line, "%s%s %s",
+		    line.length ? ", " : "kernel = ", kind_name(ABI_KIND_SLAB + i),
+		    format_bytes(live, totals_live_bytes(&stats->totals)));
+		if (stats->delta_bytes)
+			add(&line, " %s", format_delta(delta, stats->delta_bytes));
+	}
+	if (line.length)
+		write_line(out, &line, width);
+}
+
 /* What leaks first, then what there is of the others. */
 static void write_holdings(FILE *out, const struct picture *picture, unsigned width)
 {
@@ -303,6 +324,7 @@ int export_text(FILE *out, const struct selection *selection, unsigned width)
 	write_verdict(out, selection, width);
 	write_memory(out, selection->picture, width);
 	write_sides(out, selection->picture, width);
+	write_kinds(out, selection->picture, width);
 	write_holdings(out, selection->picture, width);
 	write_losses(out, selection->picture, width);
 	write_stacks(out, selection->picture, width);

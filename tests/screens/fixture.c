@@ -369,6 +369,21 @@ static void fill_holdings(struct picture *picture)
 	strcpy(picture->holdings[HOLDING_COUNT + 1].exporter, "system-heap");
 }
 
+static void fill_kernel_kinds(struct picture *picture)
+{
+	static const struct {
+		uint64_t made, gone;
+	} kinds[KERNEL_KINDS] = {{MB(3.1), MB(2.0)}, {MB(0.5), MB(0.4)}, {0, 0}, {4096, 4096}};
+
+	for (unsigned i = 0; i < KERNEL_KINDS; i++)
+		picture->kernel_kinds[i] =
+			(struct side_stats){.known = true,
+					    .totals = {kinds[i].made, kinds[i].made / 256,
+						       kinds[i].gone, kinds[i].gone / 256}};
+	picture->kernel_kinds[2].known = false;
+	picture->kernel_kind_why[2] = "the kernel has no tracepoints of vmalloc areas";
+}
+
 void fixture_fd_leak(struct fixture *fixture)
 {
 	struct picture *picture = &fixture->picture;
@@ -415,6 +430,7 @@ void fixture_init(struct fixture *fixture)
 	fill_sides(picture);
 	fill_history(fixture);
 	fill_holdings(picture);
+	fill_kernel_kinds(picture);
 	for (unsigned i = 0; i < FIXTURE_SITES; i++)
 		fill_site(fixture, i);
 	picture->sites = fixture->sites;

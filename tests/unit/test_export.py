@@ -24,7 +24,7 @@ FIELDS = {
                    "explained_percent", "slack_or_before_attach_bytes"],
     "user": TOTALS + ["before_attach_frees"],
     "maps": TOTALS,
-    "kernel": TOTALS,
+    "kernel": TOTALS + ["kinds"],
     "overhead": ["events_per_s", "ns_per_event", "target_percent", "worst_thread_percent",
                  "names_percent", "self_cpu_percent", "self_rss_bytes", "tables_bytes", "truncated_percent", "unwind_bytes",
                  "unwind_tables_pending", "unwind_tables_refused"],
@@ -161,6 +161,17 @@ def leaks_are_the_users():
     tap.check("and 4000 bytes in 40 blocks at 1 more site" in output("leaks", "1").decode(), "cut")
 
 
+def the_kernel_side_has_kinds():
+    kinds = picture()["kernel"]["kinds"]
+    tap.check_equal(list(kinds), ["slab", "page", "vmalloc", "percpu"], "kinds")
+    for kind in kinds.values():
+        tap.check_equal(list(kind), TOTALS + ["reason"], "kind")
+    tap.check_equal(list(kinds["page"].values()), [8192, 2, 12288, 3, 4096, 1, None], "pages")
+    tap.check_equal(list(kinds["percpu"].values()), [None] * 6 + ["because"], "not watched")
+    text = output("text").decode()
+    tap.check("kernel = page 8.0K" in text, f"in words: {text}")
+
+
 def unmatched_has_no_live():
     site = picture()["sites"][-1]
     tap.check_equal((site["unmatched"], site["live_bytes"], site["object"]),
@@ -188,4 +199,4 @@ def a_full_disk_is_an_error():
 
 tap.run([fields_in_order, values, held_beside_memory, not_known_is_null, hostile_names, sums_hold_when_cut_or_filtered,
          leaks_are_the_users,
-         unmatched_has_no_live, text_is_clean_and_narrow, a_full_disk_is_an_error])
+         the_kernel_side_has_kinds, unmatched_has_no_live, text_is_clean_and_narrow, a_full_disk_is_an_error])

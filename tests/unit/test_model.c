@@ -184,6 +184,40 @@ static void test_unmatched(void **state)
 	model_free(model);
 }
 
+/* Each byte of the kernel side is of one kind; other sides and unmatched caches have none. */
+static void test_kernel_kinds(void **state)
+{
+	struct simulated *simulated = *state;
+	struct model *model = model_new();
+	const struct picture *picture = NULL;
+	static const enum abi_kind kinds[] = {ABI_KIND_MALLOC, ABI_KIND_PAGE, ABI_KIND_PAGE,
+					      ABI_KIND_VMALLOC, ABI_KIND_SLAB};
+	struct totals sum = {0};
+
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		if (i >= simulated->site_count)
+			simulated_add(simulated, rest);
+		simulated->sites[i].info.kind = kinds[i];
+		simulated->sites[i].info.side = i ? SIDE_KERNEL : SIDE_USER;
+	}
+	simulated->sites[4].info.flags = SITE_UNMATCHED;
+	simulated->snapshot.side_known[SIDE_KERNEL] = true;
+	simulated->snapshot.kernel_kind_known[1] = true;
+	simulated->snapshot.kernel_kind_why[3] = "because";
+	for (unsigned i = 0; i < 3; i++)
+		picture = tick(model, simulated, 1);
+	for (unsigned i = 0; i < KERNEL_KINDS; i++)
+		totals_add(&sum, &picture->kernel_kinds[i].totals);
+	assert_memory_equal(&sum, &picture->sides[SIDE_KERNEL].totals, sizeof(sum));
+	assert_int_equal(picture->kernel_kinds[0].totals.allocated_bytes, 0);
+	assert_int_equal(picture->kernel_kinds[1].totals.allocated_bytes, 10 * MB);
+	assert_int_equal(picture->kernel_kinds[2].totals.allocated_bytes, 5 * MB);
+	assert_true(picture->kernel_kinds[1].known);
+	assert_false(picture->kernel_kinds[3].known);
+	assert_string_equal(picture->kernel_kind_why[3], "because");
+	model_free(model);
+}
+
 static uint64_t sum_of(const struct accounting *parts)
 {
 	return parts->heap_live_bytes + parts->slack_or_before_bytes + parts->anon_maps_bytes +
@@ -463,6 +497,7 @@ int main(void)
 		TEST(test_marks),
 		TEST(test_generation),
 		TEST(test_unmatched),
+		TEST(test_kernel_kinds),
 		TEST(test_parts_add_up),
 		TEST(test_parts),
 		TEST(test_late_walk),

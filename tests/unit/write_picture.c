@@ -139,6 +139,8 @@ static struct picture make_picture(void)
 
 	picture.losses[ABI_LOSS_FREE_MISSED] = 2;
 	picture.holding_count = HOLDING_COUNT + 1;
+	picture.kernel_kinds[1] = (struct side_stats){.known = true, .totals = {12288, 3, 4096, 1}};
+	picture.kernel_kind_why[3] = "because";
 	picture.holdings[HOLDING_MEMFDS] = (struct holding_stats){
 		.known = true,
 		.lives_known = true,
