@@ -19,7 +19,6 @@
 #define GFP_IO	       0x40u
 #define GFP_FS	       0x80u
 #define TOLD_FRAMES    20 /* the code that tells is among the first so many frames */
-#define NOT_TO_BE_KEPT 0x100
 #define PAGE_MAX_ORDER 20
 
 /* A function of its own, so that the verifier follows it once and not for every frame. */
@@ -33,6 +32,30 @@ __noinline u32 text_uses(u64 address)
 	return uses;
 }
 
+/* What is known after some frames: how many are the allocator's, and flags. */
+#define JUDGED_INNER   0xff
+#define JUDGED_PAST    0x100 /* the allocator's caller was met */
+#define NOT_TO_BE_KEPT 0x200
+#define JUDGED_MET     16 /* from this bit on: uses that were met */
+
+/*
+ * What is known after one more frame, in `place`, whose code has `uses`. Numbers in, a number out,
+ * so that the verifier does not follow all that can be known.
+ */
+__noinline u32 judge_frame(u32 known, u32 place, u32 uses, u32 refused, u32 cut)
+{
+	if (uses & refused)
+		return NOT_TO_BE_KEPT;
+	known |= uses << JUDGED_MET;
+	if (known & JUDGED_PAST)
+		return known;
+	if (uses & cut)
+		return (known & ~JUDGED_INNER) | ((place + 1) & JUDGED_INNER);
+	if (known & JUDGED_INNER)
+		return uses & TEXT_CACHE ? NOT_TO_BE_KEPT : known | JUDGED_PAST;
+	return known;
+}
+
 /*
  * How many of the `raw` frames in the window of `cpu` are the allocator's own, which `cut` tells;
  * NOT_TO_BE_KEPT where a frame's use is among `refused`, or none's is `wanted`.
@@ -40,40 +63,31 @@ __noinline u32 text_uses(u64 address)
 __noinline u32 judge_frames(u32 cpu, u32 raw, u32 refused, u32 wanted, u32 cut)
 {
 	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &cpu);
-	u32 inner = 0, met = 0, past = 0;
+	u32 known = 0;
 
 	if (!thread)
 		return NOT_TO_BE_KEPT;
 	for (u32 i = 0; i < TOLD_FRAMES; i++) {
-		u32 uses;
-
-		if (i >= raw)
+		if (i >= raw || known & NOT_TO_BE_KEPT)
 			break;
-		uses = text_uses(read_once(thread->window[i]));
-		if (uses & refused)
-			return NOT_TO_BE_KEPT;
-		met |= uses;
-		if (uses & cut && !past) {
-			inner = i + 1;
-		} else if (inner && !past) {
-			past = 1; /* the allocator's caller */
-			if (uses & TEXT_CACHE)
-				return NOT_TO_BE_KEPT;
-		}
+		known = judge_frame(known, i, text_uses(read_once(thread->window[i])), refused,
+				    cut);
 	}
-	return (met & wanted) == wanted ? inner : NOT_TO_BE_KEPT;
+	if (known & NOT_TO_BE_KEPT || (known >> JUDGED_MET & wanted) != wanted)
+		return NOT_TO_BE_KEPT;
+	return known & JUDGED_INNER;
 }
 
 /* What of its stack makes an allocation one of a kind. */
 struct kind {
 	u32 kind, refused, wanted, cut;
-	u64 call_site; /* instead of `cut`; 0 = none */
+	u64 call_site; /* of per-CPU memory, whose tracepoint tells it: instead of these; else 0 */
 	u64 object;    /* tells sites of one stack apart */
 };
 
 static __always_inline u32 inner_frames(u32 cpu, u32 raw, const struct kind *kind)
 {
-	if (kind->call_site)
+	if (kind->kind == ABI_KIND_PERCPU)
 		return find_call_site(cpu, kind->call_site);
 	return judge_frames(cpu, raw, kind->refused, kind->wanted, kind->cut);
 }

@@ -23,7 +23,7 @@ struct kernel_side {
 	struct kernel_book *book;
 	struct kernel_matching matching;
 	char object[64];
-	char doubt[256];
+	char doubt[512];
 };
 
 void kernel_side_default_sizes(struct ledger_sizes *ret)
@@ -45,19 +45,34 @@ static int open_book(struct kernel_side *side, const struct ledger_sizes *sizes,
 	return kernel_book_open(&wanted, unwinder, monotonic_ns(), &side->book, error, size);
 }
 
-/* What it does not watch is said once, when it begins. */
+/* Appends "no page, vmalloc memory: why" for the kind and those behind it that lack for its reason.
+ */
+static size_t say_lack(struct kernel_side *side, size_t used, unsigned kind, const char *why)
+{
+	const char *before = used ? "; no " : "no ";
+
+	for (; kind < KERNEL_KINDS; kind++) {
+		if (kernel_side_lacks(side, ABI_KIND_SLAB + kind) != why)
+			continue;
+		used += snprintf(side->doubt + used, sizeof(side->doubt) - used, "%s%s", before,
+				 kind_name(ABI_KIND_SLAB + kind));
+		before = ", ";
+	}
+	return used + snprintf(side->doubt + used, sizeof(side->doubt) - used, " memory: %s", why);
+}
+
 static void say_what_lacks(struct kernel_side *side)
 {
-	static const enum abi_kind kinds[] = {ABI_KIND_PAGE, ABI_KIND_VMALLOC, ABI_KIND_PERCPU};
 	size_t used = snprintf(side->doubt, sizeof(side->doubt), "%s", side->matching.reason);
 
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-		const char *lacking = kernel_book_lacks(side->book, kinds[i]);
+	for (unsigned i = 0; i < KERNEL_KINDS; i++) {
+		const char *why = kernel_side_lacks(side, ABI_KIND_SLAB + i);
+		bool said = !why;
 
-		if (lacking && used < sizeof(side->doubt))
-			used += snprintf(side->doubt + used, sizeof(side->doubt) - used,
-					 "%sno %s memory: %s", used ? "; " : "",
-					 kind_name(kinds[i]), lacking);
+		for (unsigned j = 0; j < i && !said; j++)
+			said = kernel_side_lacks(side, ABI_KIND_SLAB + j) == why;
+		if (!said)
+			used = say_lack(side, used, i, why);
 	}
 }
 

@@ -8,7 +8,8 @@
 #include <string.h>
 
 /* A source file of the kernel is smaller; if it comes out larger, it was not laid out as one. */
-#define TEXT_MAX 0x10000
+#define TEXT_MAX   0x10000
+#define WANTED_MAX 160
 
 /*
  * Functions of one source file of the kernel, among them the first and the last that it was laid
@@ -99,38 +100,64 @@ static const struct {
 	 TEXT_PAGE_CUT},
 };
 
-/* What the compiler appends to a name says how it made the function; a cold part is elsewhere. */
-static bool is_among(const char *const *names, const char *name)
-{
-	size_t length = strcspn(name, ".");
+/* A function that is looked for. */
+struct wanted {
+	const char *name;
+	unsigned row;
+};
 
-	if (strstr(name + length, ".cold"))
-		return false;
-	for (; *names; names++)
-		if (!strncmp(*names, name, length) && !(*names)[length])
-			return true;
-	return false;
+static int compare_wanted(const void *a, const void *b)
+{
+	return strcmp(((const struct wanted *)a)->name, ((const struct wanted *)b)->name);
 }
 
-/* Takes in one symbol; they come in the order of their addresses. */
-static void extend(struct kernel_text *text, bool *open, const char *const *names, const char *name,
-		   uint64_t address)
+/* By name; returns how many. */
+static size_t list_wanted(struct wanted ret[WANTED_MAX])
 {
-	if (*open && address > text->end) {
-		text->end = address;
-		*open = false;
-	}
-	if (!is_among(names, name))
+	size_t count = 0;
+
+	for (unsigned row = 0; row < KERNEL_TEXTS; row++)
+		for (const char *const *name = sources[row].functions; *name && count < WANTED_MAX;
+		     name++)
+			ret[count++] = (struct wanted){*name, row};
+	qsort(ret, count, sizeof(*ret), compare_wanted);
+	return count;
+}
+
+/* What the compiler appends to a name says how it made the function; a cold part is elsewhere. */
+static const struct wanted *find_wanted(const struct wanted *all, size_t count, char *name)
+{
+	size_t length = strcspn(name, ".");
+	struct wanted key = {.name = name};
+
+	if (strstr(name + length, ".cold"))
+		return NULL;
+	name[length] = '\0';
+	return bsearch(&key, all, count, sizeof(key), compare_wanted);
+}
+
+/* Symbols come in the order of their addresses: the last function of a row ends at the next. */
+static void take_symbol(struct kernel_texts *texts, bool open[KERNEL_TEXTS],
+			const struct wanted *found, uint64_t address)
+{
+	for (int i = 0; i < KERNEL_TEXTS; i++)
+		if (open[i] && address > texts->rows[i].end) {
+			texts->rows[i].end = address;
+			open[i] = false;
+		}
+	if (!found)
 		return;
-	if (!text->start)
-		text->start = address;
-	text->end = address;
-	*open = true;
+	if (!texts->rows[found->row].start)
+		texts->rows[found->row].start = address;
+	texts->rows[found->row].end = address;
+	open[found->row] = true;
 }
 
 static void read_symbols(struct kernel_texts *ret)
 {
 	_cleanup_fclose_ FILE *file = fopen("/proc/kallsyms", "re");
+	struct wanted wanted[WANTED_MAX];
+	size_t count = list_wanted(wanted);
 	bool open[KERNEL_TEXTS] = {false};
 	char line[256];
 
@@ -142,8 +169,7 @@ static void read_symbols(struct kernel_texts *ret)
 		if (!name || !address)
 			continue;
 		name[strcspn(name, "\n")] = '\0';
-		for (int i = 0; i < KERNEL_TEXTS; i++)
-			extend(&ret->rows[i], &open[i], sources[i].functions, name + 1, address);
+		take_symbol(ret, open, find_wanted(wanted, count, name + 1), address);
 	}
 	for (int i = 0; i < KERNEL_TEXTS; i++)
 		if (open[i] || ret->rows[i].end - ret->rows[i].start > TEXT_MAX)

@@ -89,4 +89,41 @@ def pipes_are_called_a_leak_within_ten_seconds():
         check_equal(site["kept_ratio"], 1.0, f"kept: {names}")
 
 
-run([pipes_are_called_a_leak_within_ten_seconds])
+def kinds_add_up():
+    """The four kinds are the side, in each tick, and say what is held and given back."""
+    with running(built("tests/targets/kernel_holder"), stdin=subprocess.PIPE,
+                 stdout=subprocess.PIPE, text=True) as target, \
+            Batch("--side", "kernel", "--top", "0", "-p", str(target.pid), delay=DELAY_S) as batch:
+        def do(line):
+            target.stdin.write(line + "\n")
+            target.stdin.flush()
+            check("null" in target.stdout.readline(), line)
+
+        def kinds_of(tick):
+            side, kinds = tick["kernel"], tick["kernel"]["kinds"]
+            check_equal({kind["reason"] for kind in kinds.values()}, {None}, "all are watched")
+            for name in side.keys() - {"kinds"}:
+                check_equal(sum(kind[name] for kind in kinds.values()), side[name], name)
+            return {name: kind["live_bytes"] for name, kind in kinds.items()}
+
+        def wait_until(condition):
+            while not condition(kinds := kinds_of(batch.tick(seconds=120))):
+                check(time.monotonic() < deadline, f"by kind: {kinds}")
+
+        deadline = time.monotonic() + 120
+        kinds_of(batch.tick(seconds=120))
+        do("filled 100")
+        do("arrays 2")
+        do("percpus 10")
+        wait_until(lambda kinds: kinds["page"] >= 500 * 4096 and kinds["vmalloc"] >= 2 << 20
+                   and kinds["percpu"] >= 1000 * 8)
+        named = [(site["kind"], site["object"]) for site in batch.tick(seconds=120)["sites"]]
+        check({("page", "page order 0 GFP_HIGHUSER"), ("vmalloc", "vmalloc"),
+               ("percpu", "percpu")} <= set(named), f"sites say what they are: {named}")
+        for kind in ("filled", "arrays", "percpus"):
+            do(f"close {kind}")
+        wait_until(lambda kinds: kinds["page"] < 100 * 4096 and kinds["vmalloc"] < 1 << 20
+                   and kinds["percpu"] < 500 * 8)
+
+
+run([pipes_are_called_a_leak_within_ten_seconds, kinds_add_up])
