@@ -198,11 +198,13 @@ static __always_inline int is_tail_call(const struct abi_inflight *call, u64 ret
 
 	/*
 	 * The same function from the same place: it was left by an exception, and called again. The
-	 * trampoline is another observer's then: where one stands, the kernel puts it up for all.
+	 * trampoline is another observer's: where one stands, the kernel puts it up for all, after
+	 * the entry. So who finds it when entered was jumped to, by a function of any kind.
 	 */
 	if (call_at_return(call))
-		return call->kind != kind && (return_address == call->return_address ||
-					      is_trampoline(control, return_address));
+		return return_address == call->return_address ?
+			       call->kind != kind :
+			       is_trampoline(control, return_address);
 	if (control && control->trampoline)
 		return return_address == control->trampoline;
 	return return_address != call->return_address && is_trampoline(control, return_address);

@@ -88,6 +88,7 @@ CASES = (
     (28, "handlers on another stack", "test_cases", "signals_on_another_stack", False),
     (28, "handlers on a higher stack", "test_pools", "handler_on_a_higher_stack", False),
     (28, "no return probes", "test_allocators", "without_return_probes", False),
+    (28, "another observer's", "test_allocators", "beside_another_observer", False),
     (29, "filters of system calls", "test_pools", "filters_of_system_calls", False),
     (29, "filters that come later", "test_pools", "filters_that_come_later", False),
     (30, "constructors that leak", "test_launch", "constructors", False),

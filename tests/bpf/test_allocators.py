@@ -133,6 +133,19 @@ def other_kinds_of_probes():
              stops=("together", "freed"))
 
 
+def beside_another_observer():
+    """Who returns are observed of elsewhere finds a trampoline on its stack, too, as the kernel
+    puts it up for every process that is stopped at the same instruction."""
+    for kind, options, allocator in (("session", ("--return-probes", "no"), "mimalloc"),
+                                     ("multi", ("--return-probes", "no"), "tcmalloc"),
+                                     ("perf", ("--return-probes", "no"), None),
+                                     ("session", (), "mimalloc"), ("multi", (), "jemalloc")):
+        preload = allocator and os.path.join(LIBRARIES, ALLOCATORS[allocator])
+        with Target("rows", program=plain(), preload=preload) as other:
+            with Book(other.pid, "--kind", "session"):
+                rows(plain(), kind, options, preload=preload, stops=("together", "freed"))
+
+
 def without_return_probes():
     for kind, allocator in (("session", None), ("multi", None), ("perf", "jemalloc"),
                             ("session", "tcmalloc"), ("multi", "mimalloc")):
@@ -177,5 +190,5 @@ def the_linkers_own_blocks():
 
 if __name__ == "__main__":
     run([glibc, preloaded, linked, preloaded_over_linked, static_programs, musl,
-         other_kinds_of_probes, without_return_probes, ends_of_threads_and_of_the_process,
-         the_linkers_own_blocks])
+         other_kinds_of_probes, without_return_probes, beside_another_observer,
+         ends_of_threads_and_of_the_process, the_linkers_own_blocks])
