@@ -134,6 +134,9 @@ static void books_line(const struct site_stats *site, char *ret, size_t size)
 		used += (size_t)snprintf(ret + used, size - used, ", %.*f/s",
 					 site->allocations_per_s < 10 ? 1 : 0,
 					 site->allocations_per_s);
+	if (site->resident_known)
+		used += (size_t)snprintf(ret + used, size - used, ", %s resident",
+					 format_bytes(a, site->resident_bytes));
 	snprintf(ret + used, size - used, "  by %s%s%.40s", kind_name(site->info->kind),
 		 site->info->object ? " of " : "", site->info->object ? site->info->object : "");
 }

@@ -2,8 +2,10 @@
 """The pages level: each stack's row says how much of RSS it brought in and still holds, in whatever
 way it came and went; and the rows add up to RSS."""
 
+import contextlib
 import os
 import subprocess
+import tempfile
 
 from batch import Batch, is_named
 from tap import Failure, check, check_equal, run
@@ -159,6 +161,43 @@ def copies_after_a_fork_stay_whose_they_were():
         settles(memtop, {"touch_pages": MANY, "write_again": 0}, 32)
 
 
+@contextlib.contextmanager
+def swap():
+    """A file to swap to; whether the machine let it in."""
+    with tempfile.NamedTemporaryFile(prefix="memtop-swap-", dir="/var/tmp") as file:
+        file.write(bytes(8 * MANY * PAGE))
+        file.flush()
+        os.fsync(file.fileno())
+        path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+        environment = dict(os.environ, PATH=path)
+        subprocess.run(["mkswap", file.name], check=True, capture_output=True, env=environment)
+        done = subprocess.run(["swapon", file.name], check=False, capture_output=True, text=True,
+                              env=environment)
+        if done.returncode:
+            print(f"# no swap here: {done.stderr.strip()}")
+        try:
+            yield not done.returncode
+        finally:
+            if not done.returncode:
+                subprocess.run(["swapoff", file.name], check=True, env=environment)
+
+
+def pages_go_to_swap_and_come_back():
+    """What is swapped out left RSS, and its row; who needs it again brought it in."""
+    with swap() as there, Holder() as target, Pages(target.pid) as memtop:
+        begin(memtop)
+        target.do("touch_pages")
+        settles(memtop, {"touch_pages": MANY})
+        target.do("swap_out")
+        least = MANY * PAGE * 0.99 if there else 0
+        tick = memtop.tick_where(lambda tick: tick["rss"]["swap_bytes"] >= least, "pages in swap")
+        swapped = tick["rss"]["swap_bytes"] // PAGE
+        # What the kernel did not take is here, and its writer's, as before.
+        settles(memtop, {"touch_pages": MANY - swapped})
+        target.do("write_again")
+        settles(memtop, {"touch_pages": MANY - swapped, "write_again": swapped}, 32)
+
+
 def files_are_read_in_around_a_fault():
     with Holder() as target, Pages(target.pid) as memtop:
         begin(memtop)
@@ -295,6 +334,7 @@ def mappings_say_what_is_resident():
 
 run([fresh_pages_are_their_stacks, pages_given_back_leave_their_rows,
      pages_without_a_fault_have_a_row, zero_pages_count_when_they_are_written,
-     copies_after_a_fork_stay_whose_they_were, files_are_read_in_around_a_fault,
-     huge_pages_are_one_fault, perception_service_adds_up, a_short_life_ends_well,
+     copies_after_a_fork_stay_whose_they_were,
+     pages_go_to_swap_and_come_back, files_are_read_in_around_a_fault, huge_pages_are_one_fault,
+     perception_service_adds_up, a_short_life_ends_well,
      mappings_are_exact_to_the_page, mappings_say_what_is_resident])

@@ -162,6 +162,22 @@ def small_sites_are_all_shown_on_demand():
             terminal.wait_text("exit=0")
 
 
+def mappings_tell_what_of_them_is_resident():
+    with subprocess.Popen([built("tests/targets/pages_holder")], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True, bufsize=1) as holder:
+        check_equal(holder.stdout.readline(), "ready\n", "the target")
+        with Terminal([MEMTOP, "-p", str(holder.pid), "--level", "pages"]) as terminal:
+            terminal.wait(lambda s: "VERDICT" in s, "the pages from before")
+            holder.stdin.write("map_region 2560\nwrite_again 512\n")
+            terminal.key("Tab")
+            terminal.wait(lambda s: "map_region" in s, "the region on the maps side")
+            terminal.key("Enter")
+            terminal.wait_text("2.0M resident")
+            terminal.key("q")
+            terminal.wait_text("exit=0")
+        holder.stdin.close()
+
+
 def end_of_the_target_shows_what_it_was():
     with Perception() as service, on_service(service) as terminal:
         terminal.wait(leak_is_shown, "the leak")
@@ -277,6 +293,7 @@ def closed_terminal_ends_memtop():
 
 run([shows_header_graph_panes_and_leak, keys_sort_freeze_unfold_help,
      looks_back_at_the_program_before,
-     small_sites_are_all_shown_on_demand, end_of_the_target_shows_what_it_was,
+     small_sites_are_all_shown_on_demand, mappings_tell_what_of_them_is_resident,
+     end_of_the_target_shows_what_it_was,
      level_without_the_heap_says_why_on_a_small_screen, resizes_to_60x16_and_back,
      plain_terminals, terminal_is_given_back, suspend_and_resume, closed_terminal_ends_memtop])

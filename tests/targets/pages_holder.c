@@ -94,6 +94,12 @@ WAY write_again(size_t pages)
 	STAY;
 }
 
+WAY swap_out(size_t pages)
+{
+	if (madvise(last()->start, pages * PAGE, MADV_PAGEOUT))
+		exit(1);
+}
+
 WAY populate_pages(size_t pages)
 {
 	fresh(pages, MAP_POPULATE);
@@ -299,31 +305,19 @@ static const struct {
 	const char *name;
 	void (*run)(size_t pages);
 } ways[] = {
-	{"touch_pages", touch_pages},
-	{"read_pages", read_pages},
-	{"look_at_pages", look_at_pages},
-	{"write_again", write_again},
-	{"populate_pages", populate_pages},
-	{"lock_pages", lock_pages},
-	{"touch_huge", touch_huge},
-	{"grow_break", grow_break},
-	{"shrink_break", shrink_break},
-	{"unmap_half", unmap_half},
-	{"forget_all", forget_all},
-	{"map_file", map_file},
-	{"touch_in_thread", touch_in_thread},
-	{"fork_child", fork_child},
-	{"end_child", end_child},
-	{"map_region", map_region},
-	{"unmap_middle", unmap_middle},
-	{"unmap_tail", unmap_tail},
-	{"unmap_two", unmap_two},
-	{"fail_to_unmap", fail_to_unmap},
-	{"remap_grow", remap_grow},
-	{"remap_shrink", remap_shrink},
-	{"remap_elsewhere", remap_elsewhere},
-	{"fail_to_remap", fail_to_remap},
-	{"map_over", map_over},
+	{"touch_pages", touch_pages},	  {"read_pages", read_pages},
+	{"look_at_pages", look_at_pages}, {"write_again", write_again},
+	{"swap_out", swap_out},		  {"populate_pages", populate_pages},
+	{"lock_pages", lock_pages},	  {"touch_huge", touch_huge},
+	{"grow_break", grow_break},	  {"shrink_break", shrink_break},
+	{"unmap_half", unmap_half},	  {"forget_all", forget_all},
+	{"map_file", map_file},		  {"touch_in_thread", touch_in_thread},
+	{"fork_child", fork_child},	  {"end_child", end_child},
+	{"map_region", map_region},	  {"unmap_middle", unmap_middle},
+	{"unmap_tail", unmap_tail},	  {"unmap_two", unmap_two},
+	{"fail_to_unmap", fail_to_unmap}, {"remap_grow", remap_grow},
+	{"remap_shrink", remap_shrink},	  {"remap_elsewhere", remap_elsewhere},
+	{"fail_to_remap", fail_to_remap}, {"map_over", map_over},
 	{"move_break", move_break},
 };
 
