@@ -332,10 +332,10 @@ static __always_inline u64 take_block(u64 address)
 	return value;
 }
 
-/* The same for a slab object. */
+/* The same for a slab object. Mostly none is booked that is on its page. */
 static __always_inline u64 take(u64 address)
 {
-	u64 value = take_block(address);
+	u64 value = read_once(*page_filter_of(address)) ? take_block(address) : 0;
 	u32 *on_page = value ? page_count_of(address) : 0;
 
 	if (on_page) {
