@@ -84,43 +84,56 @@ extern bool bpf_session_is_return(void) __ksym __weak;
 char LICENSE[] SEC("license") = "GPL";
 
 /*
- * Slot of the calling thread, and what is there; NO_THREAD or NO_SLOT, which no table has, and NULL
- * if there is none. Only the thread itself claims a slot for its tid, so looking everywhere first
- * is enough to have just one.
+ * What thread_slot() does for a thread that is not in the first place for it. Only the thread
+ * itself claims a slot for its tid, so looking everywhere first is enough to have just one.
  */
-static __always_inline u32 thread_slot(struct abi_thread **ret_thread)
+__noinline u32 thread_search(u32 tid, u32 home)
 {
-	u64 ids = bpf_get_current_pid_tgid();
-	u32 tid = (u32)ids;
-	u32 home = (tid * (u32)0x9E3779B1u) >> 12;
-	struct abi_control *control = control_get();
-
-	*ret_thread = 0;
-	if (!control || ids >> 32 != control->tgid)
-		return NO_THREAD;
 	for (u32 claim = 0; claim < 2; claim++) {
 		for (u32 probe = 0; probe < THREAD_PROBES; probe++) {
 			u32 slot = (home + probe) & cfg_thread_mask;
 			struct abi_thread *thread = bpf_map_lookup_elem(&threads, &slot);
 
 			if (!thread)
-				return NO_THREAD;
-			if (read_once(thread->tid) == tid) {
-				*ret_thread = thread;
+				return NO_SLOT;
+			if (read_once(thread->tid) == tid)
 				return slot;
-			}
 			if (claim && !__sync_val_compare_and_swap(&thread->tid, 0, tid)) {
 				struct abi_counters *c = counters_get();
 
 				if (c)
 					__sync_fetch_and_add(&c->threads, 1);
 				thread->depth = 0;
-				*ret_thread = thread;
 				return slot;
 			}
 		}
 	}
 	return NO_SLOT;
+}
+
+/*
+ * Slot of the calling thread, and what is there; NO_THREAD or NO_SLOT, which no table has, and NULL
+ * if there is none.
+ */
+static __always_inline u32 thread_slot(struct abi_thread **ret_thread)
+{
+	u64 ids = bpf_get_current_pid_tgid();
+	u32 tid = (u32)ids;
+	u32 home = (tid * (u32)0x9E3779B1u) >> 12;
+	u32 slot = home & cfg_thread_mask;
+	struct abi_control *control = control_get();
+	struct abi_thread *thread;
+
+	*ret_thread = 0;
+	if (!control || ids >> 32 != control->tgid)
+		return NO_THREAD;
+	thread = bpf_map_lookup_elem(&threads, &slot);
+	if (!thread || read_once(thread->tid) != tid) {
+		slot = thread_search(tid, home);
+		thread = bpf_map_lookup_elem(&threads, &slot);
+	}
+	*ret_thread = thread;
+	return slot;
 }
 
 /*
@@ -353,23 +366,20 @@ static __always_inline int tables_are_old(const struct abi_control *control)
 }
 
 /*
- * A function that may allocate was entered. `address` is the block that it may free (realloc), or
- * where it puts the result (posix_memalign).
+ * A function that may allocate was entered by the thread in `slot`. `called` is its kind, with
+ * ABI_COOKIE_AT_RETURN; `address` is the block that it may free (realloc), or where it puts the
+ * result (posix_memalign).
  */
-__noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_link)
+static __always_inline int call_enter(struct abi_thread *thread, u32 slot, u64 sp, u64 fp, u64 size,
+				      u64 address, u32 called, u64 link)
 {
-	u32 called = kind_and_link & 0xff; /* with ABI_COOKIE_AT_RETURN */
 	u32 kind = called & ABI_COOKIE_KIND;
 	struct abi_control *control = control_get();
 	struct abi_inflight *call;
-	struct abi_thread *thread;
-	u32 slot = thread_slot(&thread);
 	u64 return_address, hash;
 	u32 depth, site;
 	int old;
 
-	if (slot == NO_THREAD || !control)
-		return 0;
 	if (!thread) {
 		if (read_once(control->tracking))
 			give_up(address, kind, ABI_LOSS_THREAD_TABLE_FULL);
@@ -379,7 +389,7 @@ __noinline int call_enter(u64 sp, u64 fp, u64 size, u64 address, u64 kind_and_li
 	thread->freed_address = 0;
 	if (!read_once(control->tracking))
 		return 0;
-	return_address = stack_enter(thread, sp, kind_and_link >> 8);
+	return_address = stack_enter(thread, sp, link);
 	if (thread->depth) {
 		if (is_nested(slot, sp, return_address, called))
 			return 0;
@@ -439,6 +449,27 @@ static __always_inline void finish_old_block(const struct abi_inflight *call, u6
 		count_unknown_free(call->address);
 }
 
+/* A call returns `result`. */
+static __always_inline void finish(const struct abi_inflight *call, u64 result)
+{
+	u32 kind = call_kind(call);
+
+	if (kind == ABI_KIND_POSIX_MEMALIGN) {
+		if (result)
+			return;
+		if (bpf_probe_read_user(&result, sizeof(result), (void *)call->address))
+			loss_count(ABI_LOSS_EVENT_LOST);
+	} else if (takes_old_block(kind)) {
+		if (kind == ABI_KIND_XALLOCX)
+			result = result >= call->size ? call->address : 0;
+		finish_old_block(call, result);
+	}
+	if (result && is_function(kind))
+		result |= ABI_FUNCTION_BLOCK;
+	if (result)
+		book_allocation(result, call->size, call->site);
+}
+
 /*
  * A function that may allocate returns `result` to `place`; `sp` is the one it was entered with. It
  * is the call in flight there if it returns to where that was called from, or else if it is of the
@@ -450,7 +481,7 @@ __noinline int call_exit(u64 sp, u64 result, u64 place, u32 called)
 	struct abi_inflight *call;
 	struct abi_thread *thread;
 	u32 slot = thread_slot(&thread);
-	u32 depth, kind;
+	u32 depth;
 
 	if (!thread)
 		return 0;
@@ -467,22 +498,8 @@ __noinline int call_exit(u64 sp, u64 result, u64 place, u32 called)
 		if (called != KIND_BY_PLACE && call->kind != called)
 			return 0;
 	}
-	kind = call_kind(call);
 	thread->depth = depth - 1;
-	if (kind == ABI_KIND_POSIX_MEMALIGN) {
-		if (result)
-			return 0;
-		if (bpf_probe_read_user(&result, sizeof(result), (void *)call->address))
-			loss_count(ABI_LOSS_EVENT_LOST);
-	} else if (takes_old_block(kind)) {
-		if (kind == ABI_KIND_XALLOCX)
-			result = result >= call->size ? call->address : 0;
-		finish_old_block(call, result);
-	}
-	if (result && is_function(kind))
-		result |= ABI_FUNCTION_BLOCK;
-	if (result)
-		book_allocation(result, call->size, call->site);
+	finish(call, result);
 	return 0;
 }
 
@@ -530,12 +547,14 @@ static __always_inline int book_reallocs(struct abi_thread *thread, u64 sp, u64 
  * Takes a block out of the books. Where a function that frees is made of another one, the second
  * finds nothing: it is known by its address and by its place on the stack.
  */
-static __always_inline void book_freed(struct abi_thread *thread, u64 sp, u64 address, u32 function)
+static __always_inline void book_freed(struct abi_thread *thread, u64 sp,
+				       const struct live_place *place, u32 function)
 {
+	u64 address = place->address;
 	u64 value = function ? live_remove(address | ABI_FUNCTION_BLOCK) : 0;
 
 	if (!value)
-		value = live_remove(address);
+		value = live_remove_at(place);
 	if (!value && !function && cfg_functions)
 		value = live_remove(address | ABI_FUNCTION_BLOCK);
 	if (value)
@@ -548,12 +567,15 @@ static __always_inline void book_freed(struct abi_thread *thread, u64 sp, u64 ad
 	}
 }
 
-__noinline int call_free(u64 sp, u64 address, u32 function)
+static __always_inline int call_free(u64 sp, u64 address, u32 function)
 {
 	struct abi_control *control = control_get();
+	struct live_place place;
 	struct abi_thread *thread;
-	u32 slot = thread_slot(&thread);
+	u32 slot;
 
+	live_look(address, &place);
+	slot = thread_slot(&thread);
 	if (slot == NO_THREAD || !control)
 		return 0;
 	if (thread)
@@ -563,7 +585,7 @@ __noinline int call_free(u64 sp, u64 address, u32 function)
 		return 0;
 	if (thread && thread->depth && book_reallocs(thread, sp, address, function))
 		return 0;
-	book_freed(thread, sp, address, function);
+	book_freed(thread, sp, &place, function);
 	return 0;
 }
 
@@ -635,17 +657,15 @@ static __always_inline u64 argument(struct pt_regs *context, u64 number)
 	(((cookie) >> (shift)&ABI_COOKIE_NO_ARGUMENT) != ABI_COOKIE_NO_ARGUMENT)
 
 /* Arguments as the cookie tells them; kept out of the way of those that are the kind's own. */
-static __always_inline int enter_shaped(struct pt_regs *context, u64 cookie)
+static __always_inline u64 shaped_size(struct pt_regs *context, u64 cookie)
 {
-	u64 address = argument(context, cookie >> ABI_COOKIE_ADDRESS_SHIFT);
 	u64 size = cookie >> ABI_COOKIE_CONSTANT_SHIFT;
 
 	if (has_argument(cookie, ABI_COOKIE_SIZE_SHIFT))
 		size = argument(context, cookie >> ABI_COOKIE_SIZE_SHIFT);
 	if (has_argument(cookie, ABI_COOKIE_COUNT_SHIFT))
 		size = product(argument(context, cookie >> ABI_COOKIE_COUNT_SHIFT), size);
-	return call_enter(register_sp(context), register_frame(context), size, address,
-			  return_link(context) << 8 | (cookie & 0xff));
+	return size;
 }
 
 /*
@@ -661,7 +681,8 @@ static __always_inline int is_opening(u64 cookie)
 }
 
 /* Takes the arguments apart as the function that was entered takes them. */
-static __always_inline int enter(struct pt_regs *context, u64 cookie)
+static __always_inline int enter(struct abi_thread *thread, u32 slot, struct pt_regs *context,
+				 u64 cookie)
 {
 	u64 a0 = register_argument0(context);
 	u64 a1 = register_argument1(context);
@@ -669,10 +690,13 @@ static __always_inline int enter(struct pt_regs *context, u64 cookie)
 	u64 size = a0, address = 0;
 	u32 kind = cookie & 0xff;
 
-	if (is_opening(cookie))
+	if (slot == NO_THREAD || is_opening(cookie))
 		return 0;
-	if (cookie & ABI_COOKIE_SHAPED)
-		return enter_shaped(context, cookie);
+	if (cookie & ABI_COOKIE_SHAPED) {
+		size = shaped_size(context, cookie);
+		address = argument(context, cookie >> ABI_COOKIE_ADDRESS_SHIFT);
+		goto enter;
+	}
 	switch (kind & ABI_COOKIE_KIND) {
 	case ABI_KIND_CALLOC:
 		size = product(a0, a1);
@@ -696,8 +720,9 @@ static __always_inline int enter(struct pt_regs *context, u64 cookie)
 		address = a0;
 		break;
 	}
-	return call_enter(register_sp(context), register_frame(context), size, address,
-			  return_link(context) << 8 | kind);
+enter:
+	return call_enter(thread, slot, register_sp(context), register_frame(context), size,
+			  address, kind, return_link(context));
 }
 
 /* A function returns. Mostly where it returns to tells that it is the call that is expected. */
@@ -710,9 +735,31 @@ static __always_inline int leave(struct pt_regs *context)
 	return 0;
 }
 
+/*
+ * Does the innermost call in flight return this moment, and to where it was called from? A function
+ * that is entered is entered elsewhere, or lower on the stack.
+ */
+static __always_inline struct abi_inflight *returning(struct abi_thread *thread,
+						      struct pt_regs *context)
+{
+	struct abi_inflight *call;
+	u32 depth = thread ? thread->depth : 0;
+
+	if (!depth || depth > ABI_MAX_INFLIGHT)
+		return 0;
+	call = &thread->inflight[(depth - 1) & (ABI_MAX_INFLIGHT - 1)];
+	if (call->sp != register_sp_at_entry(context) ||
+	    call->return_address != register_ip(context) || call_at_return(call))
+		return 0;
+	return call;
+}
+
 SEC("uprobe") int allocate_enter(struct pt_regs *context)
 {
-	return enter(context, bpf_get_attach_cookie(context));
+	struct abi_thread *thread;
+	u32 slot = thread_slot(&thread);
+
+	return enter(thread, slot, context, bpf_get_attach_cookie(context));
 }
 
 SEC("uretprobe") int allocate_exit(struct pt_regs *context)
@@ -722,15 +769,25 @@ SEC("uretprobe") int allocate_exit(struct pt_regs *context)
 
 SEC("uprobe") int allocate_session(struct pt_regs *context)
 {
-	u64 cookie = entry_kind(register_ip(context));
+	struct abi_inflight *call;
+	struct abi_thread *thread;
+	u32 slot = thread_slot(&thread);
+	u64 cookie;
 
+	call = returning(thread, context);
+	if (call) {
+		thread->depth--;
+		finish(call, register_result(context));
+		return 0;
+	}
+	cookie = entry_kind(register_ip(context));
 	if (!cookie) {
 		if (bpf_session_is_return())
 			return leave(context);
 		cookie = bpf_get_attach_cookie(context);
 		entry_learn(register_ip(context), cookie);
 	}
-	return enter(context, cookie);
+	return enter(thread, slot, context, cookie);
 }
 
 /* At a return instruction, or a last jump, of a function that allocate_enter has seen. */

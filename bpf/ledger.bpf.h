@@ -234,7 +234,46 @@ __noinline u64 live_remove_stray(u64 key, u32 home)
 	return value;
 }
 
+/*
+ * Where a block is, or is to be, for nearly all of them. live_look() asks for the lines of the
+ * table and of the counts before what is in them is wanted: among many blocks each is far away.
+ */
+struct live_place {
+	u64 address, key;
+	u32 home;
+	struct abi_bucket *bucket;
+	u32 *strays;
+};
+
+static __always_inline void live_look(u64 address, struct live_place *ret)
+{
+	ret->address = address;
+	ret->key = block_key(control_get(), address);
+	ret->home = block_home(ret->key) & cfg_bucket_mask;
+	ret->bucket = bpf_map_lookup_elem(&live_blocks, &ret->home);
+	if (ret->bucket)
+		read_once(ret->bucket->blocks[0].key);
+	ret->strays = strays_of(ret->home);
+	if (ret->strays)
+		read_once(*ret->strays);
+}
+
 /* Takes a block out of the table; returns its value, 0 if it is not there. */
+static __always_inline u64 live_remove_at(const struct live_place *place)
+{
+	struct abi_bucket *bucket = place->bucket;
+	u32 *count = place->strays;
+
+	if (!bucket || !count || place->address >> ABI_ADDRESS_BITS)
+		return 0;
+#pragma unroll
+	for (u32 i = 0; i < ABI_BLOCKS_PER_BUCKET; i++)
+		if (read_once(bucket->blocks[i].key) == place->key)
+			return block_take(&bucket->blocks[i], place->key);
+	return read_once(*count) ? live_remove_stray(place->key, place->home) : 0;
+}
+
+/* The same, nothing of which is near yet. */
 static __always_inline u64 live_remove(u64 address)
 {
 	struct abi_control *control = control_get();
@@ -342,16 +381,14 @@ __noinline int live_insert(u64 address, u64 value)
  * The same for nearly all blocks: new, with a place in their home bucket. Nonzero if the block is
  * none of these, and nothing was done.
  */
-static __always_inline int live_insert_home(const struct abi_control *control, u64 address,
-					    u64 value)
+static __always_inline int live_insert_home(const struct live_place *place, u64 value)
 {
-	u64 key = block_key(control, address);
-	u32 home = block_home(key) & cfg_bucket_mask;
-	struct abi_bucket *bucket = bpf_map_lookup_elem(&live_blocks, &home);
-	u32 *count = strays_of(home);
+	struct abi_bucket *bucket = place->bucket;
 	struct abi_block *hole = 0;
+	u64 key = place->key;
 
-	if (address >> ABI_ADDRESS_BITS || !bucket || !count || read_once(*count))
+	if (place->address >> ABI_ADDRESS_BITS || !bucket || !place->strays ||
+	    read_once(*place->strays))
 		return -1;
 #pragma unroll
 	for (u32 i = 0; i < ABI_BLOCKS_PER_BUCKET; i++) {
@@ -380,9 +417,10 @@ static __always_inline void book_free_at(u64 address)
 }
 
 /* A new block: table first, then totals. 0, or -1 with the loss counted. */
-static __always_inline int book_allocation(u64 address, u64 size, u32 site)
+static __always_inline int book_allocation_at(const struct live_place *place, u64 size, u32 site)
 {
 	struct abi_control *control = control_get();
+	u64 address = place->address;
 	u64 value;
 	u32 cohort;
 
@@ -394,10 +432,18 @@ static __always_inline int book_allocation(u64 address, u64 size, u32 site)
 	}
 	cohort = read_once(control->cohort_now) & (ABI_COHORTS - 1);
 	value = size << ABI_VALUE_SIZE_SHIFT | (u64)site << ABI_VALUE_SITE_SHIFT | cohort;
-	if (live_insert_home(control, address, value) && live_insert(address, value))
+	if (live_insert_home(place, value) && live_insert(address, value))
 		return -1;
 	book(site, cohort, size, 0);
 	return 0;
+}
+
+static __always_inline int book_allocation(u64 address, u64 size, u32 site)
+{
+	struct live_place place;
+
+	live_look(address, &place);
+	return book_allocation_at(&place, size, site);
 }
 
 /* Is the stack of thread `index` the one of the site in `slot`? */

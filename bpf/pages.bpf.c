@@ -62,7 +62,7 @@ static __always_inline u32 fault_site(u32 cpu, struct abi_thread *thread, struct
 #if !RETURN_ADDRESS_ON_STACK
 	link = register_link(regs);
 #endif
-	thread->walk.fresh = 0;
+	stack_expect(thread, sp);
 	site = stack_cache_find(thread, pc + 1, sp, fp, ABI_KIND_PAGE_FAULT);
 	if (site)
 		return site;
@@ -100,31 +100,41 @@ static __always_inline void ring_add(u32 cpu, u64 address, u32 site, u32 flags)
 	__sync_fetch_and_add(&ring->head, 1);
 }
 
-static __always_inline int take(struct task_struct *task, u64 address, u32 flags)
+/*
+ * Preemption is off where faults are told of, so only what interrupts this program can be in its
+ * way, and that is over before it goes on: a mark that is no atomic is enough.
+ */
+static __always_inline int take(struct pt_regs *regs, u64 address, u32 flags)
 {
 	u32 cpu = bpf_get_smp_processor_id();
 	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &cpu);
-	struct pt_regs *regs;
 
-	if (!thread || __sync_val_compare_and_swap(&thread->depth, 0, 1)) {
+	if (!thread || read_once(thread->depth)) {
 		loss_count(ABI_LOSS_EVENT_LOST);
 		return 0;
 	}
-	__sync_fetch_and_add(&thread->events, 1);
-	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	write_once(thread->depth, 1);
+	thread->events++;
 	ring_add(cpu, address, fault_site(cpu, thread, regs), flags);
 	write_once(thread->depth, 0);
 	return 0;
 }
 
-/* page_fault_user(address, regs, error_code) */
+/* What the thread entered the kernel with, by whatever way. */
+static __always_inline struct pt_regs *entry_registers(struct task_struct *task)
+{
+	return (struct pt_regs *)bpf_task_pt_regs(task);
+}
+
+/* page_fault_user(address, regs, error_code); these are what it entered the kernel with. */
 SEC("tp_btf/page_fault_user") int page_fault_user(u64 *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 
 	if (!is_own(task) || (s64)ctx[0] < 0)
 		return 0;
-	return take(task, ctx[0], ctx[2] & ERROR_PRESENT ? ABI_FAULT_PRESENT : 0);
+	return take((struct pt_regs *)ctx[1], ctx[0],
+		    ctx[2] & ERROR_PRESENT ? ABI_FAULT_PRESENT : 0);
 }
 
 /* page_fault_kernel(address, regs, error_code) */
@@ -134,7 +144,7 @@ SEC("tp_btf/page_fault_kernel") int page_fault_kernel(u64 *ctx)
 
 	if (!is_own(task) || (s64)ctx[0] < 0 || task->pagefault_disabled)
 		return 0;
-	return take(task, ctx[0],
+	return take(entry_registers(task), ctx[0],
 		    ABI_FAULT_KERNEL | (ctx[2] & ERROR_PRESENT ? ABI_FAULT_PRESENT : 0));
 }
 
@@ -146,5 +156,5 @@ SEC("perf_event") int page_fault_counted(void *context)
 	if (!is_own(task))
 		return 0;
 	asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(address) : "r"(context), "i"(COUNTED_ADDRESS));
-	return (s64)address < 0 ? 0 : take(task, address, 0);
+	return (s64)address < 0 ? 0 : take(entry_registers(task), address, 0);
 }

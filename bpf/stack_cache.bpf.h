@@ -42,28 +42,38 @@ UNWIND_ARRAY(unwind_branches, struct unwind_branch, UNWIND_BRANCHES);
 #define ENTRY_DIFFERS 0x10000u
 
 /*
- * A function is entered at `sp`, with `link` in the link register if there is one; returns its
- * return address, 0 if it cannot be read. Where that is on the stack, as many words as the last
- * stack that was known again there took are read with it: it is calls of the kernel that cost. What
- * the window has is for stack_cache_find(), if nothing else uses the window before.
+ * Reads as many words from `sp` on as the last stack that was known again there took: it is calls
+ * of the kernel that cost. What the window has is for stack_cache_find(), if nothing else uses the
+ * window before. Nonzero if nothing was read.
  */
-static __always_inline u64 stack_enter(struct abi_thread *thread, u64 sp, u64 link)
+static __always_inline int stack_expect(struct abi_thread *thread, u64 sp)
 {
 	u16 *span = &thread->spans[sp >> 3 & (ABI_SPANS - 1)];
 	u32 words = read_once(*span) & (ABI_WINDOW_WORDS - 1);
 
 	thread->walk.fresh = 0;
-	if (!RETURN_ADDRESS_ON_STACK)
-		return link;
-	if (words) {
-		if (!bpf_probe_read_user(thread->window, words * 8, (void *)sp)) {
-			thread->walk.fresh = words;
-			return thread->window[0];
-		}
+	if (!words)
+		return -1;
+	if (bpf_probe_read_user(thread->window, words * 8, (void *)sp)) {
 		/* The stack is not as deep as another was. */
 		*span = 0;
+		return -1;
 	}
-	if (bpf_probe_read_user(thread->window, 8, (void *)sp))
+	thread->walk.fresh = words;
+	return 0;
+}
+
+/*
+ * A function is entered at `sp`, with `link` in the link register if there is one; returns its
+ * return address, 0 if it cannot be read. Where that is on the stack, the rest is read with it.
+ */
+static __always_inline u64 stack_enter(struct abi_thread *thread, u64 sp, u64 link)
+{
+	if (!RETURN_ADDRESS_ON_STACK) {
+		thread->walk.fresh = 0;
+		return link;
+	}
+	if (stack_expect(thread, sp) && bpf_probe_read_user(thread->window, 8, (void *)sp))
 		return 0;
 	return thread->window[0];
 }
@@ -188,7 +198,7 @@ static __attribute__((noinline)) u32 entry_differs(const struct unwind_entry *en
 /*
  * The site at which this very stack was booked before, 0 if that is not known. The thread
  * enters a function with this return address, stack and frame pointer; `kind` is what the site is
- * of. After stack_enter(), or with walk.fresh = 0: nothing is in the window yet.
+ * of. After stack_enter() or stack_expect().
  */
 static __always_inline u32 stack_cache_find(struct abi_thread *thread, u64 return_address, u64 sp,
 					    u64 fp, u32 kind)

@@ -85,8 +85,10 @@ static void look(struct live *live)
 		live_leave_heap(live, why);
 	if (live->heap.heap)
 		ledger_tick(heap_ledger(live->heap.heap), now_ns);
-	if (live->heap.heap && !live->let_go)
+	if (live->heap.heap && !live->let_go) {
+		cost_meter_look(live->heap.cost, live->heap.heap, now_ns);
 		heap_level_reclaim(&live->heap);
+	}
 	if (live->maps)
 		maps_side_look(live->maps, now_ns);
 	if (live->pages)

@@ -26,8 +26,9 @@
 /* Cohort numbers are given out again once fewer than these are left. */
 #define RELABEL_AGE_NS	 5000000000ull
 #define RELABEL_BELOW	 48
-#define PROGRAM_GUESS_NS 800.0
+#define PROGRAM_GUESS_NS 500.0
 #define MEASURE_NS	 1000000000ull
+#define MEASURE_FIRST_NS 5000000000ull /* not while the target may just be starting */
 #define MEASURE_EVERY_NS 60000000000ull
 #define SAMPLE_NS	 50000000ull
 #define LEAST_RUNS	 100
@@ -43,6 +44,7 @@ struct cost {
 	bool cpu_known;
 	double fault_ns;
 	int statistics_fd; /* -1: run time is not measured */
+	bool measured;	   /* at least once */
 	uint64_t switched_ns, last_ns, last_cpu_ns;
 	struct pages_statistics at_switch, last;
 	struct overhead overhead;
@@ -266,7 +268,6 @@ static void start_cost(struct pages_level *level, uint64_t now_ns)
 
 	cost->cpu_known = !clock_getcpuclockid(level->pid, &cost->cpu_clock);
 	cost->fault_ns = PROGRAM_GUESS_NS;
-	cost->statistics_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
 	cost->switched_ns = cost->last_ns = now_ns;
 	cost->overhead.events_per_s = cost->overhead.ns_per_event = NAN;
 	cost->overhead.target_percent = cost->overhead.worst_thread_percent = NAN;
@@ -417,8 +418,10 @@ static void measure(struct pages_level *level, const struct pages_statistics *no
 		learn_fault_cost(cost, now);
 		close(cost->statistics_fd);
 		cost->statistics_fd = -1;
+		cost->measured = true;
 		cost->switched_ns = now_ns;
-	} else if (cost->statistics_fd < 0 && since >= MEASURE_EVERY_NS) {
+	} else if (cost->statistics_fd < 0 &&
+		   since >= (cost->measured ? MEASURE_EVERY_NS : MEASURE_FIRST_NS)) {
 		cost->at_switch = *now;
 		cost->statistics_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
 		cost->switched_ns = now_ns;
