@@ -6,7 +6,7 @@
 #ifndef MEMTOP_KERNEL_TEXTS_H
 #define MEMTOP_KERNEL_TEXTS_H
 
-#define KERNEL_TEXTS	     18
+#define KERNEL_TEXTS	     21
 #define KERNEL_SKIPPED_TEXTS 5 /* the first: what slab objects they call for is in no book */
 
 enum kernel_text_use {
@@ -17,6 +17,7 @@ enum kernel_text_use {
 	TEXT_AREA_CUT = 1u << 4,  /* vmalloc: the same */
 	TEXT_AREA = 1u << 5,	  /* what makes an area and fills it with memory */
 	TEXT_CACHE = 1u << 6,	  /* asks for pages of the page cache */
+	TEXT_TABLES = 1u << 7,	  /* makes page tables */
 };
 
 #endif

@@ -18,10 +18,12 @@
 #define DEFAULT_BUCKETS 65536
 #define DEFAULT_SITES	8192
 #define FIRST_TABLES_MS 200 /* at most */
+#define TABLE_FRAMES	3   /* the function that makes a page table is among so many inner frames */
 
 struct kernel_side {
 	struct kernel_book *book;
 	struct kernel_matching matching;
+	struct kernel_texts texts;
 	char object[64];
 	char doubt[512];
 };
@@ -79,7 +81,6 @@ static void say_what_lacks(struct kernel_side *side)
 int kernel_side_open_sized(pid_t pid, const struct ledger_sizes *sizes, struct unwinder *unwinder,
 			   struct kernel_side **ret, char *error, size_t size)
 {
-	struct kernel_texts texts;
 	struct kernel_side *side;
 	int status;
 
@@ -96,8 +97,8 @@ int kernel_side_open_sized(pid_t pid, const struct ledger_sizes *sizes, struct u
 		return status;
 	}
 	kernel_matching_start(&side->matching, side->book);
-	kernel_texts_find(&texts);
-	kernel_book_tell_texts(side->book, &texts);
+	kernel_texts_find(&side->texts);
+	kernel_book_tell_texts(side->book, &side->texts);
 	/* While the child is at work; the watch goes on with the rest. */
 	if (unwinder)
 		unwinder->ops->work(unwinder, FIRST_TABLES_MS);
@@ -172,9 +173,21 @@ static bool matched(void *context, const struct abi_site *site)
 	return kernel_matching_seen(&side->matching, site);
 }
 
+/* Which function of the kernel asked for it, its inner frames tell. */
+static bool page_table(void *context, const struct abi_site *site)
+{
+	const struct kernel_side *side = context;
+
+	for (unsigned i = 0; i < site->nframes && i < TABLE_FRAMES; i++)
+		if (kernel_texts_use(&side->texts, site->frames[i]) & TEXT_TABLES)
+			return site->kind == ABI_KIND_PAGE;
+	return false;
+}
+
 void kernel_side_describe(struct kernel_side *side, struct sites_describe *ret)
 {
-	*ret = (struct sites_describe){.object = object, .matched = matched, .context = side};
+	*ret = (struct sites_describe){
+		.object = object, .matched = matched, .page_table = page_table, .context = side};
 }
 
 const char *kernel_side_lacks(const struct kernel_side *side, enum abi_kind kind)

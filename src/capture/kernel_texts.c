@@ -87,6 +87,9 @@ static const struct {
 	 TEXT_NO_PAGES},
 	{functions("mm_get_huge_zero_folio", "mm_get_huge_zero_page", "get_huge_zero_page"),
 	 TEXT_NO_PAGES},
+	{functions("pte_alloc_one", "pgd_alloc"), TEXT_TABLES},
+	{functions("__pte_alloc"), TEXT_TABLES},
+	{functions("__p4d_alloc", "__pud_alloc", "__pmd_alloc"), TEXT_TABLES},
 	/* The page allocator, in two source files. */
 	{functions("__alloc_frozen_pages_noprof", "__alloc_pages_noprof", "__alloc_pages",
 		   "__alloc_pages_nodemask", "get_free_pages_noprof", "__get_free_pages",
@@ -174,6 +177,16 @@ static void read_symbols(struct kernel_texts *ret)
 	for (int i = 0; i < KERNEL_TEXTS; i++)
 		if (open[i] || ret->rows[i].end - ret->rows[i].start > TEXT_MAX)
 			ret->rows[i] = (struct kernel_text){0};
+}
+
+unsigned kernel_texts_use(const struct kernel_texts *texts, uint64_t address)
+{
+	unsigned use = 0;
+
+	for (int i = 0; i < KERNEL_TEXTS; i++)
+		if (address > texts->rows[i].start && address <= texts->rows[i].end)
+			use |= texts->rows[i].use;
+	return use;
 }
 
 void kernel_texts_find(struct kernel_texts *ret)

@@ -25,5 +25,7 @@ struct kernel_texts {
 
 /* From kallsyms, some 60 ms. */
 void kernel_texts_find(struct kernel_texts *ret);
+/* What the code with this return address is of use for. */
+unsigned kernel_texts_use(const struct kernel_texts *texts, uint64_t address);
 
 #endif

@@ -118,6 +118,8 @@ static void add(struct sites *sites, const struct ledger *ledger, enum side side
 		info->object = object ? strpool_add(sites->strings, object) : NULL;
 		if (!describe->matched(describe->context, site))
 			info->flags |= SITE_UNMATCHED;
+		if (describe->page_table(describe->context, site))
+			info->flags |= SITE_PAGE_TABLE;
 	}
 	*vec_push(&sites->samples) = (struct site_sample){.info = info};
 	*vec_push(&sites->origins) = (struct site_origin){.side = side, .slot = slot};

@@ -42,6 +42,7 @@ struct sites {
 struct sites_describe {
 	const char *(*object)(void *context, const struct abi_site *site);
 	bool (*matched)(void *context, const struct abi_site *site);
+	bool (*page_table)(void *context, const struct abi_site *site);
 	void *context;
 };
 

@@ -324,8 +324,12 @@ static bool is_worth_judging(const struct site_track *track, const struct site_s
 	       stats->judgment.verdict > VERDICT_STEADY;
 }
 
+/* Page tables go with what is mapped: they are no leak of their own as long as they are few. */
 static double site_floor(const struct picture *picture, const struct site_stats *stats)
 {
+	if (stats->info->flags & SITE_PAGE_TABLE)
+		return verdict_page_table_floor(picture->floor_bytes_per_s,
+						picture->rss_rate_bytes_per_s);
 	return stats->info->side == SIDE_KERNEL ? verdict_kernel_floor() :
 						  picture->floor_bytes_per_s;
 }

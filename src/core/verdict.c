@@ -27,6 +27,8 @@
  * What the kernel holds for a target is small and hardly ever a cache: handles and what hangs on
  * them. So there the floor is 4 KiB/s whatever the RSS, 16 KiB/s is fast, 64 KiB is modest, and
  * steady growth of which all or most is kept is called a leak after 8.5 s: in the ninth second.
+ * Page tables are no handles: they go with what is mapped, a page for every 512. Theirs is the
+ * floor of RSS, or four times what its growth needs where that is more.
  */
 #include "core/verdict.h"
 
@@ -44,6 +46,7 @@
 #define MOST_KEPT	0.8  /* a full cache that replaces passes slowly from all to less */
 #define STILL		0.7  /* of the slope of the minute is left in the last seconds */
 #define KEPT_NOTHING	0.002
+#define PAGES_FOR_TABLE 128.0
 #define GONE_BLOCKS	0.25 /* the oldest row may reach into those that still live */
 #define KEPT_BLOCKS	8
 #define SLOW_ALL_S	70.0
@@ -86,6 +89,11 @@ static const struct patience *patience_of(const struct site_facts *facts)
 double verdict_kernel_floor(void)
 {
 	return FLOOR_STEP;
+}
+
+double verdict_page_table_floor(double floor, double rss_rate_bytes_per_s)
+{
+	return fmax(floor, rss_rate_bytes_per_s / PAGES_FOR_TABLE);
 }
 
 uint64_t verdict_floor(uint64_t rss_bytes)

@@ -62,5 +62,7 @@ void verdict_whole(const struct whole_facts *facts, struct judgment *ret);
 /* Under this rate nothing is called growth; of what the kernel holds nothing under the other. */
 uint64_t verdict_floor(uint64_t rss_bytes);
 double verdict_kernel_floor(void);
+/* Of page tables, where RSS grows so fast (NAN = not known) and its floor is `floor`. */
+double verdict_page_table_floor(double floor, double rss_rate_bytes_per_s);
 
 #endif

@@ -17,10 +17,13 @@ ATTEMPTS = 3
 
 
 class Leaker:
-    """The holder, told to open pipes and to keep them, at an even pace."""
+    """A holder, told to take so many a second and to keep them, at an even pace."""
+
+    def __init__(self, program="kernel_holder", what="pipes", rate=RATE):
+        self.program, self.what, self.rate = program, what, rate
 
     def __enter__(self):
-        self.context = running(built("tests/targets/kernel_holder"), stdin=subprocess.PIPE,
+        self.context = running(built(f"tests/targets/{self.program}"), stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, text=True)
         self.process = self.context.__enter__()
         self.pid = self.process.pid
@@ -36,9 +39,9 @@ class Leaker:
             now = time.monotonic()
             self.late_s = max(self.late_s, now - before - 0.05)
             before = now
-            due = int((now - start) * RATE) - opened
+            due = int((now - start) * self.rate) - opened
             if due > 0:
-                self.process.stdin.write(f"pipes {due}\n")
+                self.process.stdin.write(f"{self.what} {due}\n")
                 self.process.stdin.flush()
                 self.process.stdout.readline()
                 opened += due
@@ -126,4 +129,19 @@ def kinds_add_up():
                    and kinds["percpu"] < 500 * 8)
 
 
-run([pipes_are_called_a_leak_within_ten_seconds, kinds_add_up])
+def page_tables_of_a_leak_are_no_leak_of_the_kernel():
+    """They grow with what the user's code keeps, which is what leaks."""
+    tables, tick = 0, {"elapsed_s": 0}
+    with Leaker("pages_holder", "touch_pages", 5000) as target, \
+            Batch("--level", "pages", "--top", "0", "-p", str(target.pid), delay=DELAY_S) as batch:
+        while tick["elapsed_s"] < 2 * DUE_S or tables < 50 * 4096:
+            tick = batch.tick(seconds=120)
+            check(tick["elapsed_s"] < 120, f"page tables: {tables}")
+            check(not leaks(tick), f"the kernel's: {[site['frames'] for site in leaks(tick)]}")
+            tables = sum(site["delta_bytes"] for site in tick["sites"]
+                         if site["side"] == "kernel" and
+                         {"__pte_alloc", "pte_alloc_one"} & {f["symbol"] for f in site["frames"]})
+
+
+run([pipes_are_called_a_leak_within_ten_seconds, kinds_add_up,
+     page_tables_of_a_leak_are_no_leak_of_the_kernel])

@@ -18,7 +18,7 @@
 
 #define PAGE	4096ul
 #define HUGE	(2ul << 20)
-#define REGIONS 256
+#define REGIONS 4096
 
 struct region {
 	char *start;

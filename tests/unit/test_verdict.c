@@ -333,6 +333,16 @@ static void test_scenarios(void **state)
 			play(&scenarios[i], seed, 1, NULL);
 }
 
+/* A page of tables for every 512 that grow is far below; where they outgrow that it is above. */
+static void test_page_tables(void **state)
+{
+	(void)state;
+	assert_true(verdict_page_table_floor(4 * KB, 5120 * KB) == 40 * KB);
+	assert_true(verdict_page_table_floor(56 * KB, 5120 * KB) == 56 * KB);
+	assert_true(verdict_page_table_floor(4 * KB, NAN) == 4 * KB);
+	assert_true(verdict_page_table_floor(4 * KB, -5120.0 * KB) == 4 * KB);
+}
+
 /* Honest sites stay honest however often one looks, and leaks are found. */
 static void test_other_ticks(void **state)
 {
@@ -399,8 +409,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_floor),	    cmocka_unit_test(test_scenarios),
-		cmocka_unit_test(test_other_ticks), cmocka_unit_test(test_leak_facts),
-		cmocka_unit_test(test_burst_facts),
+		cmocka_unit_test(test_page_tables), cmocka_unit_test(test_other_ticks),
+		cmocka_unit_test(test_leak_facts),  cmocka_unit_test(test_burst_facts),
 	};
 
 	return cmocka_run_group_tests_name("verdict", tests, NULL, NULL);
