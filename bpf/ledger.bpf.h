@@ -417,33 +417,26 @@ static __always_inline void book_free_at(u64 address)
 }
 
 /* A new block: table first, then totals. 0, or -1 with the loss counted. */
-static __always_inline int book_allocation_at(const struct live_place *place, u64 size, u32 site)
+static __always_inline int book_allocation(u64 address, u64 size, u32 site)
 {
 	struct abi_control *control = control_get();
-	u64 address = place->address;
+	struct live_place place;
 	u64 value;
 	u32 cohort;
 
 	if (!control)
 		return -1;
+	live_look(address, &place);
 	if (size >= ABI_SIZE_MAX) {
 		lost_add(block_key(control, address), ABI_LOSS_SIZE_TOO_LARGE);
 		return -1;
 	}
 	cohort = read_once(control->cohort_now) & (ABI_COHORTS - 1);
 	value = size << ABI_VALUE_SIZE_SHIFT | (u64)site << ABI_VALUE_SITE_SHIFT | cohort;
-	if (live_insert_home(place, value) && live_insert(address, value))
+	if (live_insert_home(&place, value) && live_insert(address, value))
 		return -1;
 	book(site, cohort, size, 0);
 	return 0;
-}
-
-static __always_inline int book_allocation(u64 address, u64 size, u32 site)
-{
-	struct live_place place;
-
-	live_look(address, &place);
-	return book_allocation_at(&place, size, site);
 }
 
 /* Is the stack of thread `index` the one of the site in `slot`? */

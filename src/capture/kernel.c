@@ -178,9 +178,11 @@ static bool page_table(void *context, const struct abi_site *site)
 {
 	const struct kernel_side *side = context;
 
+	if (site->kind != ABI_KIND_PAGE)
+		return false;
 	for (unsigned i = 0; i < site->nframes && i < TABLE_FRAMES; i++)
 		if (kernel_texts_use(&side->texts, site->frames[i]) & TEXT_TABLES)
-			return site->kind == ABI_KIND_PAGE;
+			return true;
 	return false;
 }
 

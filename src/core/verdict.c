@@ -46,8 +46,9 @@
 #define MOST_KEPT	0.8  /* a full cache that replaces passes slowly from all to less */
 #define STILL		0.7  /* of the slope of the minute is left in the last seconds */
 #define KEPT_NOTHING	0.002
-#define PAGES_FOR_TABLE 128.0
-#define GONE_BLOCKS	0.25 /* the oldest row may reach into those that still live */
+#define TABLE_PAGES	512.0 /* a last-level page table maps, on machines of 4 KiB pages */
+#define TABLES_MOST	4.0   /* times as many as pages side by side need: a healthy spread */
+#define GONE_BLOCKS	0.25  /* the oldest row may reach into those that still live */
 #define KEPT_BLOCKS	8
 #define SLOW_ALL_S	70.0
 #define SLOW_SOME_S	60.0
@@ -93,7 +94,7 @@ double verdict_kernel_floor(void)
 
 double verdict_page_table_floor(double floor, double rss_rate_bytes_per_s)
 {
-	return fmax(floor, rss_rate_bytes_per_s / PAGES_FOR_TABLE);
+	return fmax(floor, TABLES_MOST * rss_rate_bytes_per_s / TABLE_PAGES);
 }
 
 uint64_t verdict_floor(uint64_t rss_bytes)
