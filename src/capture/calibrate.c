@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "capture/calibrate.h"
 
+#include "util/median.h"
+
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -9,6 +12,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -69,13 +73,6 @@ static double now_ns(void)
 	return now.tv_sec * 1e9 + now.tv_nsec;
 }
 
-static int compare(const void *a, const void *b)
-{
-	double difference = *(const double *)a - *(const double *)b;
-
-	return difference < 0 ? -1 : difference > 0;
-}
-
 /* Median over rounds of the time of one call. */
 static double time_call(void (*function)(void))
 {
@@ -88,8 +85,15 @@ static double time_call(void (*function)(void))
 			function();
 		rounds[i] = (now_ns() - start) / CALLS;
 	}
-	qsort(rounds, ROUNDS, sizeof(*rounds), compare);
-	return rounds[ROUNDS / 2];
+	return median(rounds, ROUNDS);
+}
+
+static int read_info(int program, struct bpf_prog_info *ret)
+{
+	uint32_t size = sizeof(*ret);
+
+	memset(ret, 0, sizeof(*ret));
+	return bpf_obj_get_info_by_fd(program, ret, &size);
 }
 
 /* The kind of a probe at an entry alone: sessions have both. */
@@ -98,7 +102,34 @@ static enum probe_kind entry_kind(enum probe_kind kind)
 	return kind == PROBE_SESSION ? PROBE_MULTI : kind;
 }
 
-static int measure(void (*function)(void), enum probe_kind kind, bool returns, double *ret)
+/*
+ * What the run-time statistics say of one run of a program that does nothing: it is their own
+ * reading of the clock. 0 where the kernel has none.
+ */
+static double time_statistics(void (*function)(void), int program)
+{
+	int statistics = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	struct bpf_prog_info before, after;
+	double rounds[ROUNDS];
+	size_t count = 0;
+
+	for (int i = 0; statistics >= 0 && i < ROUNDS; i++) {
+		if (read_info(program, &before))
+			break;
+		for (int j = 0; j < CALLS; j++)
+			function();
+		if (read_info(program, &after) || after.run_cnt == before.run_cnt)
+			break;
+		rounds[count++] = (double)(after.run_time_ns - before.run_time_ns) /
+				  (double)(after.run_cnt - before.run_cnt);
+	}
+	if (statistics >= 0)
+		close(statistics);
+	return count ? median(rounds, count) : 0;
+}
+
+static int measure(void (*function)(void), enum probe_kind kind, bool returns, double *ret,
+		   double *statistics_ns)
 {
 	struct probe probe = {.path = "/proc/self/exe"};
 	/* Links end with the process: taking them out one by one would cost a grace period each. */
@@ -120,17 +151,19 @@ static int measure(void (*function)(void), enum probe_kind kind, bool returns, d
 		error = probes_attach(program, kind, true, getpid(), &probe, 1, links, &link_count);
 	if (!error)
 		*ret = time_call(function) - bare;
+	if (!error && statistics_ns)
+		*statistics_ns = time_statistics(function, program);
 	return error;
 }
 
 static int measure_all(enum probe_kind kind, struct trap_costs *ret)
 {
-	int error = measure(calibrate_emulated, kind, false, &ret->entry_ns);
+	int error = measure(calibrate_emulated, kind, false, &ret->entry_ns, &ret->statistics_ns);
 
 	if (!error)
-		error = measure(calibrate_returning, kind, true, &ret->entry_return_ns);
+		error = measure(calibrate_returning, kind, true, &ret->entry_return_ns, NULL);
 	if (!error)
-		error = measure(calibrate_stepped, kind, false, &ret->single_step_ns);
+		error = measure(calibrate_stepped, kind, false, &ret->single_step_ns, NULL);
 	return error;
 }
 
@@ -163,7 +196,7 @@ static int refuse_calls(void)
 
 static int try_filtered(enum probe_kind kind, struct trap_costs *ret)
 {
-	int error = measure(calibrate_returning, kind, true, &ret->entry_return_ns);
+	int error = measure(calibrate_returning, kind, true, &ret->entry_return_ns, NULL);
 
 	if (!error)
 		error = refuse_calls();

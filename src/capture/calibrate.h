@@ -13,6 +13,7 @@ struct trap_costs {
 	double entry_ns;	/* at an instruction that the kernel emulates */
 	double entry_return_ns; /* entry and return */
 	double single_step_ns;	/* entry at an instruction that it has to single-step */
+	double statistics_ns; /* of a program's run time as the kernel tells it, not the program */
 };
 
 /* Done in a process of its own, in some 20 ms; -ECHILD if that did not survive. 0 or -errno. */

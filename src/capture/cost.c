@@ -3,6 +3,7 @@
 
 #include "util/alloc.h"
 #include "util/cleanup.h"
+#include "util/median.h"
 
 #include <bpf/bpf.h>
 #include <math.h>
@@ -14,15 +15,19 @@
 #define SAMPLE_NS 50000000ull
 /*
  * Run-time statistics slow every program of the system, by some 70 ns here: on for a moment, and
- * not while each stack is still new; then off.
+ * not while each stack is still new; then off. In windows, of which the one in the middle counts: a
+ * program that is put aside for another task takes all that time as its own.
  */
 #define STATISTICS_FIRST_NS 1000000000ull
 #define STATISTICS_ON_NS    1000000000ull
-#define STATISTICS_LEAST_NS 80000000ull /* where that is */
-#define STATISTICS_ENOUGH   10000u	/* runs */
 #define STATISTICS_EVERY_NS 60000000000ull
-/* What a program takes before it has been measured. */
-#define PROGRAM_GUESS_NS 300.0
+#define WINDOWS		    5
+#define WINDOW_LEAST_NS	    15000000ull
+#define WINDOW_LOOK_MS	    20
+#define WINDOW_CALLS	    300u
+#define LEAST_CALLS	    100u /* in all the time, where there are so few */
+/* Of a trap: what the programs of an event take, before they have been measured. */
+#define PROGRAM_GUESS 0.2
 
 struct thread_count {
 	uint32_t tid;
@@ -43,10 +48,13 @@ struct cost_meter {
 	pid_t waiting_thread; /* whose waiting was read last */
 	uint64_t waited_ns;
 	struct overhead last;
-	int statistics_fd;	/* -1: run time is not measured */
-	bool measured;		/* at least once */
-	uint64_t statistics_ns; /* last switched */
-	struct heap_statistics statistics;
+	int statistics_fd;		   /* -1: run time is not measured */
+	bool measured;			   /* at least once */
+	uint64_t statistics_ns;		   /* last switched */
+	struct heap_statistics statistics; /* when the window began */
+	uint64_t window_ns;
+	double windows[WINDOWS]; /* ns an event */
+	unsigned window_count;
 };
 
 struct cost_meter *cost_meter_new(pid_t pid, const struct trap_costs *traps, double stepped_share)
@@ -58,7 +66,7 @@ struct cost_meter *cost_meter_new(pid_t pid, const struct trap_costs *traps, dou
 	meter->traps = *traps;
 	meter->stepped_share = stepped_share;
 	meter->statistics_fd = -1;
-	meter->event_ns = (traps->entry_ns + traps->entry_return_ns) / 2 + PROGRAM_GUESS_NS +
+	meter->event_ns = (traps->entry_ns + traps->entry_return_ns) / 2 * (1 + PROGRAM_GUESS) +
 			  stepped_share * (traps->single_step_ns - traps->entry_ns);
 	meter->last.target_percent = meter->last.worst_thread_percent = NAN;
 	meter->last.events_per_s = meter->last.ns_per_event = NAN;
@@ -109,51 +117,72 @@ void cost_meter_start(struct cost_meter *meter, const struct heap *heap, uint64_
 	meter->measured = false;
 }
 
-/* What an event costs, from what the programs did while their run time was measured. */
-static void learn_event_cost(struct cost_meter *meter, const struct heap *heap)
+/*
+ * What an event cost in the window, from what the programs did meanwhile; false if they did less
+ * than is to be trusted.
+ */
+static bool window_cost(const struct cost_meter *meter, const struct heap_statistics *now,
+			unsigned least, double *ret)
 {
-	struct heap_statistics now;
-	double allocating, freeing, traps;
-
-	heap_read_statistics(heap, &now);
+	const struct heap_statistics *before = &meter->statistics;
+	const struct trap_costs *traps = &meter->traps;
 	/* An allocating call runs its program twice: at entry and at return. */
-	allocating = (now.allocating_runs - meter->statistics.allocating_runs) / 2.0;
-	freeing = now.freeing_runs - meter->statistics.freeing_runs;
-	if (allocating + freeing < 100)
-		return;
-	traps = allocating * meter->traps.entry_return_ns + freeing * meter->traps.entry_ns;
-	meter->event_ns =
-		(traps + now.run_time_ns - meter->statistics.run_time_ns) / (allocating + freeing) +
-		meter->stepped_share * (meter->traps.single_step_ns - meter->traps.entry_ns);
+	double allocating = (now->allocating_runs - before->allocating_runs) / 2.0;
+	double freeing = now->freeing_runs - before->freeing_runs;
+	double calls = allocating + freeing, ns;
+
+	if (calls < least)
+		return false;
+	ns = now->run_time_ns - before->run_time_ns;
+	ns -= fmin((2 * allocating + freeing) * traps->statistics_ns, ns);
+	ns += allocating * traps->entry_return_ns + freeing * traps->entry_ns;
+	*ret = ns / calls + meter->stepped_share * (traps->single_step_ns - traps->entry_ns);
+	return true;
 }
 
-static bool has_enough(const struct cost_meter *meter, const struct heap *heap, uint64_t since)
+/* The next window begins where one ends. */
+static void end_window(struct cost_meter *meter, const struct heap *heap, uint64_t now_ns,
+		       unsigned least)
 {
 	struct heap_statistics now;
 
-	if (since < STATISTICS_LEAST_NS || since >= STATISTICS_ON_NS)
-		return since >= STATISTICS_ON_NS;
 	heap_read_statistics(heap, &now);
-	return now.allocating_runs + now.freeing_runs - meter->statistics.allocating_runs -
-		       meter->statistics.freeing_runs >=
-	       STATISTICS_ENOUGH;
+	if (!window_cost(meter, &now, least, &meter->windows[meter->window_count]))
+		return;
+	meter->window_count++;
+	meter->window_ns = now_ns;
+	meter->statistics = now;
 }
 
-void cost_meter_look(struct cost_meter *meter, const struct heap *heap, uint64_t now_ns)
+static void begin_statistics(struct cost_meter *meter, const struct heap *heap, uint64_t now_ns)
+{
+	meter->statistics_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	meter->statistics_ns = meter->window_ns = now_ns;
+	meter->window_count = 0;
+	heap_read_statistics(heap, &meter->statistics);
+}
+
+unsigned cost_meter_look(struct cost_meter *meter, const struct heap *heap, uint64_t now_ns)
 {
 	uint64_t since = now_ns - meter->statistics_ns;
 
-	if (meter->statistics_fd >= 0) {
-		if (!has_enough(meter, heap, since))
-			return;
-		learn_event_cost(meter, heap);
-		end_statistics(meter, now_ns);
-		meter->measured = true;
-	} else if (since >= (meter->measured ? STATISTICS_EVERY_NS : STATISTICS_FIRST_NS)) {
-		heap_read_statistics(heap, &meter->statistics);
-		meter->statistics_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
-		meter->statistics_ns = now_ns;
+	if (meter->statistics_fd < 0) {
+		if (since < (meter->measured ? STATISTICS_EVERY_NS : STATISTICS_FIRST_NS))
+			return 0;
+		begin_statistics(meter, heap, now_ns);
+		return WINDOW_LOOK_MS;
 	}
+	if (since >= STATISTICS_ON_NS && !meter->window_count)
+		end_window(meter, heap, now_ns, LEAST_CALLS);
+	else if (now_ns - meter->window_ns >= WINDOW_LEAST_NS)
+		end_window(meter, heap, now_ns, WINDOW_CALLS);
+	if (since < STATISTICS_ON_NS && meter->window_count < WINDOWS)
+		return WINDOW_LOOK_MS;
+	if (meter->window_count)
+		meter->event_ns = median(meter->windows, meter->window_count);
+	end_statistics(meter, now_ns);
+	meter->measured = true;
+	return 0;
 }
 
 static void name_thread(pid_t pid, struct overhead *ret)

@@ -19,8 +19,11 @@ void cost_meter_free(struct cost_meter *meter);
 /* From now on events are counted; call it when probes are placed, and again for another ledger. */
 void cost_meter_start(struct cost_meter *meter, const struct heap *heap, uint64_t now_ns);
 
-/* Often: begins and ends the measuring of the programs, which is to be short. */
-void cost_meter_look(struct cost_meter *meter, const struct heap *heap, uint64_t now_ns);
+/*
+ * Often: begins and ends the measuring of the programs, which is to be short. Returns in how many
+ * milliseconds it wants to look again; 0: whenever others do.
+ */
+unsigned cost_meter_look(struct cost_meter *meter, const struct heap *heap, uint64_t now_ns);
 
 /*
  * What was caused since the last sample (at least 50 ms ago, else the last answer again). Looks at

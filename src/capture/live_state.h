@@ -43,6 +43,7 @@ struct live {
 	uint64_t modules_ns;
 	uint64_t unmapped; /* unwinder_ops.unmapped() at the last look */
 	bool in_vain;	   /* looking because it rose found nothing */
+	unsigned soon_ms;  /* in which the cost meter wants the next look; 0: whenever */
 	struct target_identity identity;
 	struct target_state target;
 	struct memory last_memory;

@@ -76,6 +76,7 @@ static void look(struct live *live)
 	uint64_t now_ns = monotonic_ns();
 	char why[96];
 
+	live->soon_ms = 0;
 	live_notice_exec(live);
 	if (live->execed || live->restart)
 		return;
@@ -86,7 +87,7 @@ static void look(struct live *live)
 	if (live->heap.heap)
 		ledger_tick(heap_ledger(live->heap.heap), now_ns);
 	if (live->heap.heap && !live->let_go) {
-		cost_meter_look(live->heap.cost, live->heap.heap, now_ns);
+		live->soon_ms = cost_meter_look(live->heap.cost, live->heap.heap, now_ns);
 		heap_level_reclaim(&live->heap);
 	}
 	if (live->maps)
@@ -117,7 +118,10 @@ static unsigned look_ms(struct live *live)
 	unsigned ms;
 
 	pthread_mutex_lock(&live->lock);
-	ms = live->heap.over_budget && !live->let_go ? SURE_MS : WATCH_MS;
+	if (live->heap.over_budget && !live->let_go)
+		ms = SURE_MS;
+	else
+		ms = live->soon_ms ? live->soon_ms : WATCH_MS;
 	pthread_mutex_unlock(&live->lock);
 	return ms;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "util/alloc.h"
 #include "util/map.h"
+#include "util/median.h"
 #include "util/strpool.h"
 #include "util/vec.h"
 
@@ -132,12 +133,22 @@ static void test_alloc(void **state)
 	free(zeros);
 }
 
+static void test_median(void **state)
+{
+	double one[] = {7}, two[] = {3, 9}, disturbed[] = {12, 11, 900, 13, 10};
+
+	(void)state;
+	assert_true(median(one, 1) == 7);
+	assert_true(median(two, 2) == 9);
+	assert_true(median(disturbed, 5) == 12);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_map_empty), cmocka_unit_test(test_map_random),
 		cmocka_unit_test(test_strpool),	  cmocka_unit_test(test_vec),
-		cmocka_unit_test(test_alloc),
+		cmocka_unit_test(test_alloc),	  cmocka_unit_test(test_median),
 	};
 
 	return cmocka_run_group_tests_name("util", tests, NULL, NULL);
