@@ -415,8 +415,10 @@ static uint64_t frees_missed(const struct kernel_book *book)
  */
 uint64_t kernel_book_missed(struct kernel_book *book)
 {
-	uint64_t missed = frees_missed(book) + program_missed(book, PROGRAM_PAGE_FREE);
+	uint64_t missed = frees_missed(book);
 
+	for (size_t i = 0; i < KINDS; i++)
+		missed += program_missed(book, kinds[i].frees);
 	if (missed > book->missed)
 		book->missed = missed;
 	return book->missed - book->missed_before;
