@@ -150,8 +150,8 @@ enum unwind_truncated {
 
 enum unwind_entry_limit {
 	UNWIND_ENTRIES = 4096, /* a power of two */
-	UNWIND_ENTRY_CHECKS = 98,
-	UNWIND_ENTRY_FRAMES = 64,
+	UNWIND_ENTRY_CHECKS = 194,
+	UNWIND_ENTRY_FRAMES = 128,
 	UNWIND_ENTRY_PATIENCE = 16, /* misses in a row before an entry gives way */
 	UNWIND_BRANCHES = 1024,	    /* a power of two */
 	UNWIND_BRANCH_WORDS = 12,
