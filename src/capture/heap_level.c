@@ -474,6 +474,7 @@ int heap_level_enter(struct heap_level *level, const struct heap_level_target *t
 
 void heap_level_leave(struct heap_level *level)
 {
+	cost_meter_stop(level->cost);
 	heap_close(level->heap);
 	level->heap = NULL;
 	probe_points_deinit(&level->points);
