@@ -163,6 +163,12 @@ struct picture {
 	const struct site_stats *sites;
 };
 
+/* Its book was closed, and the side has another one: what stands there is of no use any more. */
+static inline bool site_is_past(const struct picture *picture, const struct site_stats *site)
+{
+	return site->ended && picture->sides[site->info->side % SIDE_COUNT].known;
+}
+
 /* A deep copy (sites and history; infos and modules stay borrowed); free with picture_free(). */
 struct picture *picture_copy(const struct picture *picture);
 void picture_free(struct picture *copy);
