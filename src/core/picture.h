@@ -141,6 +141,7 @@ struct picture {
 	struct growth growth;
 	struct forecast forecast;
 	struct side_stats sides[SIDE_COUNT];
+	bool kernel_off;			      /* as in struct snapshot */
 	struct side_stats kernel_kinds[KERNEL_KINDS]; /* add up to the kernel side, but for what its
 							 table of sites could not hold */
 	const char *kernel_kind_why[KERNEL_KINDS];    /* as in struct snapshot */
