@@ -106,6 +106,8 @@ static void gather(struct draw *draw)
 		enum side side = site->info->side;
 		enum verdict verdict = site->judgment.verdict;
 
+		if (site_is_past(picture, site))
+			continue;
 		draw->sites[side]++;
 		gather_top(draw, site);
 		/* What cannot be judged yet says nothing of the side, unless it is all there is. */

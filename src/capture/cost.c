@@ -297,6 +297,11 @@ void cost_meter_sample(struct cost_meter *meter, struct heap *heap, uint64_t now
 	*ret = meter->last;
 }
 
+double cost_meter_statistics_ns(const struct cost_meter *meter)
+{
+	return meter->traps.statistics_ns;
+}
+
 void self_meter_sample(struct self_meter *meter, uint64_t now_ns, struct overhead *ret)
 {
 	_cleanup_fclose_ FILE *file = fopen("/proc/self/statm", "re");

@@ -35,6 +35,9 @@ void cost_meter_stop(struct cost_meter *meter);
 void cost_meter_sample(struct cost_meter *meter, struct heap *heap, uint64_t now_ns,
 		       struct overhead *ret);
 
+/* What the kernel's telling of run time adds to each run; 0 = not known. */
+double cost_meter_statistics_ns(const struct cost_meter *meter);
+
 /* What memtop itself takes. All zero to begin with. */
 struct self_meter {
 	uint64_t time_ns, cpu_ns;

@@ -134,6 +134,16 @@ void kernel_side_close(struct kernel_side *side)
 	free(side);
 }
 
+void kernel_side_runs(const struct kernel_side *side, struct kernel_runs *ret)
+{
+	kernel_book_runs(side->book, &ret->runs, &ret->ns);
+}
+
+void kernel_side_detach(struct kernel_side *side)
+{
+	kernel_book_detach(side->book);
+}
+
 struct ledger *kernel_side_ledger(struct kernel_side *side)
 {
 	return kernel_book_ledger(side->book);

@@ -423,3 +423,18 @@ uint64_t kernel_book_missed(struct kernel_book *book)
 		book->missed = missed;
 	return book->missed - book->missed_before;
 }
+
+void kernel_book_runs(const struct kernel_book *book, uint64_t *ret_runs, uint64_t *ret_ns)
+{
+	*ret_runs = *ret_ns = 0;
+	for (int i = 0; i < PROGRAM_COUNT; i++) {
+		struct bpf_prog_info info = {0};
+		uint32_t size = sizeof(info);
+
+		if (!book->links[i] ||
+		    bpf_obj_get_info_by_fd(bpf_program__fd(book->programs[i]), &info, &size))
+			continue;
+		*ret_runs += info.run_cnt;
+		*ret_ns += info.run_time_ns;
+	}
+}

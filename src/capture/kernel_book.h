@@ -60,4 +60,7 @@ uint64_t kernel_book_implicit_frees(const struct kernel_book *book, unsigned slo
 /* Frees that no program saw, of anyone's, since the book was begun. Never less than before. */
 uint64_t kernel_book_missed(struct kernel_book *book);
 
+/* All that its programs did while the kernel told their run time: how many runs, in how long. */
+void kernel_book_runs(const struct kernel_book *book, uint64_t *ret_runs, uint64_t *ret_ns);
+
 #endif

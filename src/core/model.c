@@ -211,6 +211,7 @@ static void sides_begin(struct picture *picture, const struct snapshot *snapshot
 		side_begin(&picture->sides[i], snapshot->side_known[i]);
 		picture->sides[i].before_attach_frees = snapshot->before_attach_frees[i];
 	}
+	picture->kernel_off = snapshot->kernel_off;
 	for (unsigned i = 0; i < KERNEL_KINDS; i++) {
 		side_begin(&picture->kernel_kinds[i], snapshot->kernel_kind_known[i]);
 		picture->kernel_kind_why[i] = snapshot->kernel_kind_why[i];

@@ -141,6 +141,7 @@ struct picture {
 	struct growth growth;
 	struct forecast forecast;
 	struct side_stats sides[SIDE_COUNT];
+	bool kernel_off;			      /* as in struct snapshot */
 	struct side_stats kernel_kinds[KERNEL_KINDS]; /* add up to the kernel side, but for what its
 							 table of sites could not hold */
 	const char *kernel_kind_why[KERNEL_KINDS];    /* as in struct snapshot */
@@ -162,6 +163,12 @@ struct picture {
 	size_t site_count; /* in the order of the snapshot */
 	const struct site_stats *sites;
 };
+
+/* Its book was closed, and the side has another one: what stands there is of no use any more. */
+static inline bool site_is_past(const struct picture *picture, const struct site_stats *site)
+{
+	return site->ended && picture->sides[site->info->side % SIDE_COUNT].known;
+}
 
 /* A deep copy (sites and history; infos and modules stay borrowed); free with picture_free(). */
 struct picture *picture_copy(const struct picture *picture);

@@ -99,7 +99,8 @@ struct overhead {
 	char worst_thread_name[16];
 	double self_cpu_percent;
 	uint64_t self_rss_bytes;
-	uint64_t tables_bytes; /* of kernel memory, for live blocks, sites and stacks */
+	uint64_t tables_bytes;	    /* of kernel memory, for live blocks, sites and stacks */
+	double kernel_core_percent; /* what the kernel side takes of the machine */
 };
 
 enum site_flag {
@@ -218,6 +219,7 @@ struct snapshot {
 	uint64_t losses[ABI_LOSS_COUNT];
 	uint64_t before_attach_frees[SIDE_COUNT];
 	bool side_known[SIDE_COUNT]; /* the side is watched at this level */
+	bool kernel_off; /* that side is not, because of its cost; it may be asked for */
 	bool kernel_kind_known[KERNEL_KINDS];
 	const char *kernel_kind_why[KERNEL_KINDS]; /* it is not, of unlimited life; or NULL */
 	struct unwinder_status unwind;		   /* all 0 where stacks are not walked */

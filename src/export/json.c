@@ -262,6 +262,7 @@ static json_t *overhead_object(const struct selection *selection)
 		  picture->sides[SIDE_USER].known);
 	put_known(object, "unwind_tables_refused", unwind->tables_refused,
 		  picture->sides[SIDE_USER].known);
+	put_real(object, "kernel_core_percent", overhead->kernel_core_percent);
 	return object;
 }
 
