@@ -109,8 +109,10 @@ static int enter_pages(struct live *live, char *error, size_t size)
 	if (status)
 		return status;
 	/* Where it cannot be had, that side is not known; pages are. */
-	if (maps_side_open(live->options.pid, live->options.unwinder, &live->maps))
+	if (maps_side_open(live->options.pid, pages_level_sequence_fd(live->pages),
+			   live->options.unwinder, &live->maps))
 		live->maps = NULL;
+	pages_level_follow(live->pages, live->maps);
 	live->level = LEVEL_PAGES;
 	return 0;
 }

@@ -3,7 +3,6 @@
 
 #include "bpf/maps.skel.h"
 #include "capture/clock.h"
-#include "capture/maps_book.h"
 #include "capture/procmaps.h"
 #include "util/alloc.h"
 
@@ -51,7 +50,7 @@ static void make_rows(struct ledger *ledger)
 	ledger->counters->sites = 2;
 }
 
-static int load(struct maps_side *side, struct unwinder *unwinder)
+static int load(struct maps_side *side, int sequence_fd, struct unwinder *unwinder)
 {
 	struct maps_bpf *s = side->skeleton;
 	int cpus = libbpf_num_possible_cpus(), error;
@@ -61,6 +60,8 @@ static int load(struct maps_side *side, struct unwinder *unwinder)
 		return cpus;
 	s->rodata->cfg_site_mask = SITES - 1;
 	error = ledger_size_maps(s->obj, &sizes);
+	if (!error)
+		error = bpf_map__reuse_fd(s->maps.data_sequence, sequence_fd);
 	if (!error && unwinder)
 		error = unwinder->ops->prepare(unwinder, s->obj);
 	if (!error)
@@ -94,7 +95,7 @@ static int attach(struct maps_side *side)
 	return error;
 }
 
-int maps_side_open(pid_t pid, struct unwinder *unwinder, struct maps_side **ret)
+int maps_side_open(pid_t pid, int sequence_fd, struct unwinder *unwinder, struct maps_side **ret)
 {
 	struct maps_side *side = xcalloc(1, sizeof(*side));
 	struct pages_books books;
@@ -102,7 +103,7 @@ int maps_side_open(pid_t pid, struct unwinder *unwinder, struct maps_side **ret)
 
 	side->pid = pid;
 	side->skeleton = maps_bpf__open();
-	error = side->skeleton ? load(side, unwinder) : -errno;
+	error = side->skeleton ? load(side, sequence_fd, unwinder) : -errno;
 	if (!error) {
 		books = (struct pages_books){.totals = side->ledger.totals,
 					     .cohorts = side->ledger.cohorts,
@@ -155,6 +156,23 @@ void maps_side_look(struct maps_side *side, uint64_t now_ns)
 	ring_buffer__consume(side->calls);
 	ledger_advance(&side->ledger, now_ns);
 	relabel(side, now_ns);
+}
+
+const struct maps_change *maps_side_changes(struct maps_side *side, size_t *ret_count)
+{
+	ring_buffer__consume(side->calls);
+	*ret_count = side->book.changes.count;
+	return side->book.changes.data;
+}
+
+void maps_side_drop_changes(struct maps_side *side, size_t count)
+{
+	size_t left = side->book.changes.count - count;
+
+	if (count && left)
+		memmove(side->book.changes.data, side->book.changes.data + count,
+			left * sizeof(*side->book.changes.data));
+	side->book.changes.count = left;
 }
 
 /* Mappings next to each other are one range. */
