@@ -451,7 +451,7 @@ const struct option_row option_rows[] = {
 	{"limit", 0, "BYTES", GROUP_WATCH, take_limit,
 	 "forecast against this limit as well (K, M, G)", NULL, false},
 	{"max-blocks", 0, "N", GROUP_WATCH, take_max_blocks,
-	 "room for N live blocks, of 22 to 43 bytes each\n"
+	 "room for N live blocks, of 25 to 51 bytes each\n"
 	 "[by the target's size]",
 	 NULL, false},
 	{"unwind-memory", 0, "BYTES", GROUP_WATCH, take_unwind_memory,

@@ -49,7 +49,7 @@ struct cost_meter {
 	uint64_t waited_ns;
 	struct overhead last;
 	int statistics_fd;		   /* -1: run time is not measured */
-	bool measured;			   /* at least once */
+	uint64_t wait_ns;		   /* until it is measured again */
 	uint64_t statistics_ns;		   /* last switched */
 	struct heap_statistics statistics; /* when the window began */
 	uint64_t window_ns;
@@ -114,7 +114,7 @@ void cost_meter_start(struct cost_meter *meter, const struct heap *heap, uint64_
 	meter->last_ns = now_ns;
 	meter->last_cpu_ns = meter->cpu_known ? clock_ns(meter->cpu_clock) : 0;
 	end_statistics(meter, now_ns);
-	meter->measured = false;
+	meter->wait_ns = STATISTICS_FIRST_NS;
 }
 
 /*
@@ -167,7 +167,7 @@ unsigned cost_meter_look(struct cost_meter *meter, const struct heap *heap, uint
 	uint64_t since = now_ns - meter->statistics_ns;
 
 	if (meter->statistics_fd < 0) {
-		if (since < (meter->measured ? STATISTICS_EVERY_NS : STATISTICS_FIRST_NS))
+		if (since < meter->wait_ns)
 			return 0;
 		begin_statistics(meter, heap, now_ns);
 		return WINDOW_LOOK_MS;
@@ -181,8 +181,17 @@ unsigned cost_meter_look(struct cost_meter *meter, const struct heap *heap, uint
 	if (meter->window_count)
 		meter->event_ns = median(meter->windows, meter->window_count);
 	end_statistics(meter, now_ns);
-	meter->measured = true;
+	/* A target that does nothing is looked at more and more seldom. */
+	meter->wait_ns *= 2;
+	if (meter->window_count || meter->wait_ns > STATISTICS_EVERY_NS)
+		meter->wait_ns = STATISTICS_EVERY_NS;
 	return 0;
+}
+
+void cost_meter_stop(struct cost_meter *meter)
+{
+	if (meter)
+		end_statistics(meter, 0);
 }
 
 static void name_thread(pid_t pid, struct overhead *ret)

@@ -421,17 +421,15 @@ static int enter(struct heap_level *level, const struct probe_points *points,
 static int try_enter(struct heap_level *level, const struct heap_level_target *target, bool canary,
 		     char *error, size_t size)
 {
-	enum probe_kind kind = probe_kind_best();
 	struct probe_points points = {0};
 	struct trap_costs traps;
-	int status = find_points(level, kind, &points, error, size);
+	enum probe_kind kind;
+	int status = calibrate_traps(&kind, &traps);
 
-	if (!status) {
-		status = calibrate_traps(kind, &traps);
-		if (status)
-			snprintf(error, size, "probes do not work on memtop itself: %s",
-				 strerror(-status));
-	}
+	if (status)
+		snprintf(error, size, "probes do not work on memtop itself: %s", strerror(-status));
+	if (!status)
+		status = find_points(level, kind, &points, error, size);
 	if (!status)
 		status = enter(level, &points, target, kind, &traps, canary, error, size);
 	if (status)
@@ -474,6 +472,7 @@ int heap_level_enter(struct heap_level *level, const struct heap_level_target *t
 
 void heap_level_leave(struct heap_level *level)
 {
+	cost_meter_stop(level->cost);
 	heap_close(level->heap);
 	level->heap = NULL;
 	probe_points_deinit(&level->points);

@@ -216,7 +216,7 @@ uint64_t live_restart(struct live *live, uint64_t now_ns)
 	char error[REASON_SIZE];
 
 	eventfd_t news;
-	bool held;
+	bool held, watched;
 
 	/* Only what was stopped at its exec can be held before its first instruction. */
 	held = live->options.launched && live->stopped && !launch_hold_again(live->options.pid);
@@ -229,13 +229,20 @@ uint64_t live_restart(struct live *live, uint64_t now_ns)
 	leave_pages(live);
 	new_generation(live, now_ns);
 	live_update_modules(live, now_ns);
-	/* The heap first: what it does not see is lost, and the kernel side takes its time. */
+	/*
+	 * The heap first, since what it does not see is lost, and the kernel side takes its time;
+	 * but last where the watch, which waits meanwhile, has to see what it costs.
+	 */
+	watched = live->options.level == LEVEL_AUTO && !held;
+	if (watched)
+		restart_kernel(live);
 	live->heap.held = held;
 	if (live_choose_level(live, error, sizeof(error)))
 		live_give_reason(live, "%s", error);
 	live->heap.held = false;
 	live->from_start = held;
-	restart_kernel(live);
+	if (!watched)
+		restart_kernel(live);
 	if (held)
 		launch_go(live->options.pid);
 	now_ns = monotonic_ns(); /* all that takes a while */

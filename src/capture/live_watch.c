@@ -45,6 +45,10 @@ void live_notice_exec(struct live *live)
 	eventfd_write(live->news_fd, 1);
 	if (live->heap.heap && !live->let_go)
 		live_let_go(live);
+	/* What the new program has the kernel take is none of the old one's. */
+	if (live->kernel)
+		__atomic_store_n(&kernel_side_ledger(live->kernel)->control->tracking, 0,
+				 __ATOMIC_RELEASE);
 }
 
 /*
