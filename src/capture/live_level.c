@@ -38,12 +38,16 @@ int live_update_modules(struct live *live, uint64_t now_ns)
 	struct unwinder_range ranges[MAX_ANONYMOUS];
 	struct procmaps maps;
 	uint64_t known = live->heap.heap ? heap_module_changes(live->heap.heap) : 0;
+	uint64_t before = thread_cpu_ns();
 	size_t count;
 	int changes;
 
 	live->modules_ns = now_ns;
 	if (procmaps_read(live->options.pid, &maps))
 		return 0;
+	before = thread_cpu_ns() - before;
+	memory_count(live->memory, before);
+	pace_take(&live->modules_pace, now_ns, before, maps.count);
 	/* Those of another program are not this book's. */
 	if (live->heap.heap && heap_execs(live->heap.heap)) {
 		procmaps_deinit(&maps);

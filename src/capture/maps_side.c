@@ -3,6 +3,7 @@
 
 #include "bpf/maps.skel.h"
 #include "capture/clock.h"
+#include "capture/pace.h"
 #include "capture/procmaps.h"
 #include "util/alloc.h"
 
@@ -12,6 +13,7 @@
 
 #define SITES	       2048
 #define SYNC_TRIES     3
+#define SYNC_NS	       1000000 /* no more tries after so long */
 #define RELABEL_BELOW  48
 #define RELABEL_AGE_NS 5000000000ull
 
@@ -22,6 +24,7 @@ struct maps_side {
 	struct ring_buffer *calls;
 	struct maps_book book;
 	bool synced;
+	struct pace pace;   /* of reads of what is mapped */
 	uint64_t *resident; /* by slot */
 };
 
@@ -202,10 +205,13 @@ static void sync_with(struct maps_side *side, const struct procmaps *maps)
 uint64_t maps_side_tick(struct maps_side *side, uint64_t now_ns)
 {
 	uint64_t spent = 0;
+	size_t read = 0;
 
 	maps_side_look(side, now_ns);
+	if (!pace_is_due(&side->pace, now_ns))
+		return 0;
 	/* Only what nothing changed while it was read is what the calls up to now have made. */
-	for (unsigned i = 0; i < SYNC_TRIES; i++) {
+	for (unsigned i = 0; i < SYNC_TRIES && spent < SYNC_NS; i++) {
 		uint64_t before = thread_cpu_ns();
 		struct procmaps maps;
 		bool quiet;
@@ -213,6 +219,7 @@ uint64_t maps_side_tick(struct maps_side *side, uint64_t now_ns)
 		if (procmaps_read(side->pid, &maps))
 			break;
 		spent += thread_cpu_ns() - before;
+		read += maps.count;
 		quiet = ring_buffer__consume(side->calls) == 0;
 		if (quiet)
 			sync_with(side, &maps);
@@ -220,6 +227,7 @@ uint64_t maps_side_tick(struct maps_side *side, uint64_t now_ns)
 		if (quiet)
 			break;
 	}
+	pace_take(&side->pace, now_ns, spent, read);
 	return spent;
 }
 

@@ -23,7 +23,8 @@ struct ledger *maps_side_ledger(struct maps_side *side);
 
 /* Between ticks: takes the calls, and keeps the cohort clock going. */
 void maps_side_look(struct maps_side *side, uint64_t now_ns);
-/* A tick: also compares with what is mapped. Returns the nanoseconds that the reading took. */
+/* A tick: also compares with what is mapped, at its own pace. Returns the nanoseconds that the
+ * reading took. */
 uint64_t maps_side_tick(struct maps_side *side, uint64_t now_ns);
 
 /*

@@ -2,6 +2,7 @@
 #include "capture/pages_level.h"
 
 #include "capture/clock.h"
+#include "capture/pace.h"
 #include "capture/procfs.h"
 #include "capture/residency.h"
 #include "util/alloc.h"
@@ -60,6 +61,7 @@ struct pages_level {
 	size_t change_count, change;	   /* the next one */
 	VEC(struct range) changed;	   /* while the piece at hand was read */
 	VEC(struct range) ranges;	   /* of the walk under way */
+	struct pace pace;		   /* of reads of the mappings for them, by scan */
 	size_t range;
 	uint64_t cursor;
 	bool walking;	  /* between two walks if not */
@@ -140,15 +142,17 @@ static void add_range(struct pages_level *level, uint64_t start, uint64_t end)
  * What a walk reads: the mappings, word by word; by scan everything but what RSS leaves out, since
  * the scan knows itself what is mapped, and mappings made meanwhile are found.
  */
-static int start_walk(struct pages_level *level)
+static int find_ranges(struct pages_level *level)
 {
 	struct procmaps maps;
-	uint64_t from = 0, before = thread_cpu_ns();
+	uint64_t from = 0, before = thread_cpu_ns(), spent;
 	int error = procmaps_read(level->pid, &maps);
 
-	level->read_ns += thread_cpu_ns() - before;
+	spent = thread_cpu_ns() - before;
+	level->read_ns += spent;
 	if (error)
 		return error;
+	pace_take(&level->pace, monotonic_ns(), spent, maps.count);
 	level->ranges.count = 0;
 	for (size_t i = 0; i < maps.count; i++) {
 		const struct mapping *mapping = &maps.data[i];
@@ -168,6 +172,19 @@ static int start_walk(struct pages_level *level)
 			break;
 		}
 	procmaps_deinit(&maps);
+	return 0;
+}
+
+/* By scan the ranges are nearly always one: those of the last walk do for a while. */
+static int start_walk(struct pages_level *level)
+{
+	int error = 0;
+
+	if (!level->residency.scans || !level->ranges.count ||
+	    pace_is_due(&level->pace, monotonic_ns()))
+		error = find_ranges(level);
+	if (error)
+		return error;
 	level->range = 0;
 	level->cursor = 0;
 	level->walking = true;

@@ -25,6 +25,7 @@
 struct pages_chunk {
 	uint64_t number; /* address >> PAGES_CHUNK_SHIFT */
 	unsigned used;	 /* entries that are not 0 */
+	unsigned there;	 /* of them, those that are in a row */
 	uint32_t entries[PAGES_CHUNK_COUNT];
 };
 
@@ -142,6 +143,7 @@ static void book(struct pages_table *table, uint32_t entry, bool freed)
 static void entry_set(struct pages_chunk *chunk, unsigned page, uint32_t entry)
 {
 	chunk->used += (entry != 0) - (chunk->entries[page] != 0);
+	chunk->there += !!entry_valid(entry) - !!entry_valid(chunk->entries[page]);
 	chunk->entries[page] = entry;
 }
 
@@ -380,8 +382,11 @@ uint64_t pages_table_count(const struct pages_table *table, uint64_t start, uint
 
 		if (!pages_within(chunk, start, end, &page, &stop))
 			break;
-		for (; page < stop; page++)
-			count += entry_valid(chunk->entries[page]);
+		if (stop - page == PAGES_CHUNK_COUNT)
+			count += chunk->there;
+		else
+			for (; page < stop; page++)
+				count += entry_valid(chunk->entries[page]);
 	}
 	return count;
 }
