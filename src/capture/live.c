@@ -62,16 +62,18 @@ static void read_maps(struct live *live, uint64_t now_ns)
 
 /*
  * A new site's library may be as new, and it is named for ever by what is known at its birth. Where
- * the target's linker tells of its changes and there are none, only code that is in no module is a
- * reason to read the maps again.
+ * the target's linker tells of its changes and there are none, or the maps were read just now for
+ * what that takes, only code that is in no module is a reason to read them again.
  */
 static bool modules_may_lack(struct live *live, const struct ledger *ledger, uint64_t now_ns)
 {
 	if (ledger_site_count(ledger) <= live->sites.seen[SIDE_USER])
 		return false;
-	return !live->heap.heap || heap_wait_fd(live->heap.heap) < 0 ||
-	       heap_module_changes(live->heap.heap) != ledger->control->module_changes ||
-	       sites_meet_unknown_code(&live->sites, ledger, live->mapped, now_ns);
+	if (live->heap.heap && heap_wait_fd(live->heap.heap) >= 0 ?
+		    heap_module_changes(live->heap.heap) != ledger->control->module_changes :
+		    pace_is_due(&live->modules_pace, now_ns))
+		return true;
+	return sites_meet_unknown_code(&live->sites, ledger, live->mapped, now_ns);
 }
 
 static void read_sites(struct live *live, uint64_t now_ns)
@@ -89,7 +91,7 @@ static void read_sites(struct live *live, uint64_t now_ns)
 	if (!live->kernel)
 		return;
 	if (ledger_site_count(kernel_side_ledger(live->kernel)) > live->sites.seen[SIDE_KERNEL]) {
-		if (!live->execed)
+		if (!live->execed && pace_is_due(&live->modules_pace, now_ns))
 			live_update_modules(live, now_ns);
 		kernel_modules_update(live->mapped, "", now_ns);
 		modules_follow(live->modules, live->mapped);
@@ -107,7 +109,7 @@ static void read_process(struct live *live, uint64_t now_ns)
 	} else if (!live->execed) {
 		target_state_read(live->options.pid, &live->target);
 		if (live->maps)
-			memory_charge(live->memory, maps_side_tick(live->maps, now_ns));
+			memory_count(live->memory, maps_side_tick(live->maps, now_ns));
 		if (live->pages)
 			memory_charge(live->memory, pages_level_tick(live->pages, now_ns));
 		/* On its way out it has no memory any more: what there was is the last of it. */

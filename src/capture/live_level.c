@@ -38,12 +38,16 @@ int live_update_modules(struct live *live, uint64_t now_ns)
 	struct unwinder_range ranges[MAX_ANONYMOUS];
 	struct procmaps maps;
 	uint64_t known = live->heap.heap ? heap_module_changes(live->heap.heap) : 0;
+	uint64_t before = thread_cpu_ns();
 	size_t count;
 	int changes;
 
 	live->modules_ns = now_ns;
 	if (procmaps_read(live->options.pid, &maps))
 		return 0;
+	before = thread_cpu_ns() - before;
+	memory_count(live->memory, before);
+	pace_take(&live->modules_pace, now_ns, before, maps.count);
 	/* Those of another program are not this book's. */
 	if (live->heap.heap && heap_execs(live->heap.heap)) {
 		procmaps_deinit(&maps);
@@ -109,8 +113,10 @@ static int enter_pages(struct live *live, char *error, size_t size)
 	if (status)
 		return status;
 	/* Where it cannot be had, that side is not known; pages are. */
-	if (maps_side_open(live->options.pid, live->options.unwinder, &live->maps))
+	if (maps_side_open(live->options.pid, pages_level_sequence_fd(live->pages),
+			   live->options.unwinder, &live->maps))
 		live->maps = NULL;
+	pages_level_follow(live->pages, live->maps);
 	live->level = LEVEL_PAGES;
 	return 0;
 }

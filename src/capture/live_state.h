@@ -17,6 +17,7 @@
 #include "capture/live.h"
 #include "capture/maps_side.h"
 #include "capture/memory.h"
+#include "capture/pace.h"
 #include "capture/pages_level.h"
 #include "capture/sites.h"
 #include "capture/target.h"
@@ -42,6 +43,7 @@ struct live {
 	struct modules *mapped;	 /* what the watch saw */
 	struct modules *modules; /* the same as of the last read: what snapshots point to */
 	uint64_t modules_ns;
+	struct pace modules_pace;
 	uint64_t unmapped; /* unwinder_ops.unmapped() at the last look */
 	bool in_vain;	   /* looking because it rose found nothing */
 	unsigned soon_ms;  /* in which a meter of cost wants the next look; 0: whenever */

@@ -52,8 +52,9 @@ void live_notice_exec(struct live *live)
 }
 
 /*
- * Every 300 ms; at once when the target's linker changed mappings; and soon when a walk met code
- * that no mapping has. Where that found nothing new, not again until something changes.
+ * Every 300 ms, or as seldom as its pace wants it; at once when the target's linker changed
+ * mappings; and soon when a walk met code that no mapping has. Where that found nothing new, not
+ * again until something changes.
  */
 static void follow_modules(struct live *live, uint64_t now_ns)
 {
@@ -62,7 +63,8 @@ static void follow_modules(struct live *live, uint64_t now_ns)
 	bool told =
 		live->heap.heap && heap_module_changes(live->heap.heap) !=
 					   heap_ledger(live->heap.heap)->control->module_changes;
-	bool due = now_ns - live->modules_ns >= (told ? LINKER_NS : MODULES_NS);
+	bool due = now_ns - live->modules_ns >= (told ? LINKER_NS : MODULES_NS) &&
+		   (told || pace_is_due(&live->modules_pace, now_ns));
 	bool met = unmapped != live->unmapped && !live->in_vain;
 
 	live->unmapped = unmapped;

@@ -65,10 +65,13 @@ struct side_stats {
 	uint64_t ownerless_bytes; /* live, in rows that are no stack's: pages without a fault */
 };
 
-/* RSS in its parts; they add up to rss. slack_or_before = slack and blocks from before the attach.
+/*
+ * RSS in its parts; they add up to rss. slack_or_before = slack and blocks from before the attach;
+ * where live blocks are not known, all of the heap.
  */
 struct accounting {
 	bool known;
+	bool live_known; /* the heap's blocks: at level heap */
 	uint64_t heap_live_bytes;
 	uint64_t slack_or_before_bytes;
 	uint64_t anon_maps_bytes;

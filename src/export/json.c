@@ -177,8 +177,11 @@ static json_t *accounting_object(const struct accounting *parts)
 {
 	json_t *object = json_object();
 
-	put_known(object, "heap_live_bytes", parts->heap_live_bytes, parts->known);
-	/* One part until slack and what is older than the attach can be told apart. */
+	put_known(object, "heap_live_bytes", parts->heap_live_bytes, parts->live_known);
+	/*
+	 * One part until slack and what is older than the attach can be told apart; all of the
+	 * heap where live blocks are not known.
+	 */
 	put(object, "allocator_slack_bytes", json_null());
 	put_known(object, "anon_maps_bytes", parts->anon_maps_bytes, parts->known);
 	put_known(object, "stacks_bytes", parts->stacks_bytes, parts->known);

@@ -299,6 +299,7 @@ static void fill_whole(struct picture *picture)
 					      .worst_thread_name = "cam-4"};
 	picture->rss_rate_bytes_per_s = (double)MB(5.21);
 	picture->accounting = (struct accounting){.known = true,
+						  .live_known = true,
 						  .heap_live_bytes = MB(440.3),
 						  .slack_or_before_bytes = MB(453.9),
 						  .anon_maps_bytes = MB(3.2),
@@ -453,6 +454,18 @@ void fixture_hostile(struct fixture *fixture)
 	strcpy(picture->level_reason, "because\033[H\033[J");
 	strcpy(picture->holdings[HOLDING_COUNT].exporter, "\033[2J\n");
 	fixture->infos[4].object = "\033[7mcache";
+}
+
+void fixture_pages(struct fixture *fixture)
+{
+	struct accounting *parts = &fixture->picture.accounting;
+
+	fixture->picture.level = LEVEL_PAGES;
+	parts->live_known = false;
+	parts->slack_or_before_bytes += parts->heap_live_bytes;
+	parts->heap_live_bytes = 0;
+	fixture->picture.growth.user_bytes += fixture->picture.growth.slack_bytes;
+	fixture->picture.growth.slack_bytes = 0;
 }
 
 char *fixture_dump(const struct canvas *canvas)

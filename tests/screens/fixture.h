@@ -30,6 +30,9 @@ void fixture_hostile(struct fixture *fixture);
 /* Memory is steady, and descriptors of memfds are not closed. */
 void fixture_fd_leak(struct fixture *fixture);
 
+/* Resident pages of stacks, none of which is known to be a live block. */
+void fixture_pages(struct fixture *fixture);
+
 /* The cells as UTF-8 text, a line a row, trailing blanks cut; the caller frees it. */
 char *fixture_dump(const struct canvas *canvas);
 

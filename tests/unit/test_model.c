@@ -273,6 +273,7 @@ static void test_parts(void **state)
 	memory->anon_maps_bytes = 20 * MB;
 	parts = &tick(model, simulated, 0.1)->accounting;
 	assert_true(parts->known);
+	assert_true(parts->live_known);
 	assert_int_equal(parts->file_bytes, 10 * MB);
 	assert_int_equal(parts->heap_live_bytes,
 			 totals_live_bytes(&model_picture(model)->sides[SIDE_USER].totals));
@@ -285,6 +286,34 @@ static void test_parts(void **state)
 	assert_int_equal(parts->slack_or_before_bytes, 60 * MB - 5 * MB - 10 * (MB / 100));
 	assert_true(parts->explained_percent > 99);
 	model_free(model);
+}
+
+/* Of pages and of RSS alone it is not known what of the heap is live. */
+static void test_parts_without_blocks(void **state)
+{
+	static const struct {
+		enum level level;
+		bool user_known;
+	} rows[] = {{LEVEL_PAGES, true}, {LEVEL_PAGES, false}, {LEVEL_RSS, false}};
+	struct simulated *simulated = *state;
+	struct memory *memory = &simulated->snapshot.memory;
+
+	simulated->base_rss_bytes = 100 * MB;
+	memory->parts_known = true;
+	memory->heap_mapped_bytes = 60 * MB;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct model *model = model_new();
+		const struct accounting *parts;
+
+		simulated->snapshot.level = rows[i].level;
+		simulated->snapshot.side_known[SIDE_USER] = rows[i].user_known;
+		parts = &tick(model, simulated, 0.1)->accounting;
+		assert_true(parts->known);
+		assert_false(parts->live_known);
+		assert_int_equal(parts->heap_live_bytes, 0);
+		assert_int_equal(parts->slack_or_before_bytes, 60 * MB);
+		model_free(model);
+	}
 }
 
 /* The walk that tells RSS's parts comes after the mark: what grew before it has an owner too. */
@@ -505,6 +534,7 @@ int main(void)
 		TEST(test_end),
 		TEST(test_forecast),
 		TEST(test_rss_level),
+		TEST(test_parts_without_blocks),
 		TEST(test_unexplained),
 		TEST(test_no_cohorts),
 		TEST(test_time_stands_still),

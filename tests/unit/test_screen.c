@@ -175,6 +175,7 @@ static void test_random_keys(void **state)
 			picture->history_count = (size_t)rand() % (FIXTURE_HISTORY + 1);
 			picture->growth.rss_bytes = rand() - RAND_MAX / 2;
 			picture->accounting.known = rand() % 2;
+			picture->accounting.live_known = rand() % 2;
 			view_sync(seat.view, picture);
 		}
 		if (i % 1000 == 999) {
