@@ -22,8 +22,7 @@ static void nothing(char *ret)
 static void verdict_text(const struct draw *draw, const struct site_stats *site, char *ret)
 {
 	(void)draw;
-	snprintf(ret, COLUMN_TEXT_SIZE, "%s",
-		 unmatched(site) ? "UNMATCHED" : verdict_word(site->judgment.verdict));
+	snprintf(ret, COLUMN_TEXT_SIZE, "%s", site_word(site));
 }
 
 /* "2,163", and in six cells whatever the count: "123k", "1.2M". */

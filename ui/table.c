@@ -154,8 +154,11 @@ static void life_line(const struct site_stats *site, char *ret, size_t size)
 					format_duration(life, site->median_life_s),
 					format_duration(oldest, site->oldest_s),
 					format_kept(kept, site->kept_ratio));
-	snprintf(ret + used, size - used, "  stack %s",
-		 site->info->flags & SITE_TRUNCATED ? "truncated" : "complete");
+	used += (size_t)snprintf(ret + used, size - used, "  stack %s",
+				 site->info->flags & SITE_TRUNCATED ? "truncated" : "complete");
+	if (site->info->flags & SITE_RECLAIMABLE)
+		snprintf(ret + used, size - used,
+			 "  the kernel takes it back when memory is short");
 }
 
 static unsigned detail_height(const struct draw *draw, const struct site_stats *site)

@@ -7,7 +7,8 @@
 #define MEMTOP_KERNEL_TEXTS_H
 
 #define KERNEL_TEXTS	     21
-#define KERNEL_SKIPPED_TEXTS 5 /* the first: what slab objects they call for is in no book */
+#define KERNEL_ALL_TEXTS     28 /* with those that only user space asks for */
+#define KERNEL_SKIPPED_TEXTS 5	/* the first: what slab objects they call for is in no book */
 
 enum kernel_text_use {
 	TEXT_NO_PAGES = 1u << 0,  /* pages for it are in no book, or in another one */
@@ -18,6 +19,8 @@ enum kernel_text_use {
 	TEXT_AREA = 1u << 5,	  /* what makes an area and fills it with memory */
 	TEXT_CACHE = 1u << 6,	  /* asks for pages of the page cache */
 	TEXT_TABLES = 1u << 7,	  /* makes page tables */
+	TEXT_PINNED = 1u << 8,	  /* what it makes stays until its owner lets go of it */
+	TEXT_INODE_PART = 1u << 9 /* makes what lives as long as an inode */
 };
 
 #endif
