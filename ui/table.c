@@ -286,6 +286,7 @@ static void foot_note(const struct draw *draw, char *ret, size_t size)
 	size_t hidden = view_hidden(draw->view), used = 0;
 	uint64_t minimum = view_minimum(draw->view, NULL);
 	const char *filter = view_filter(draw->view);
+	uint64_t floor = picture_floor(draw->picture, view_side(draw->view));
 	bool wide = draw->layout.wide;
 	char number[FORMAT_SIZE];
 
@@ -300,13 +301,13 @@ static void foot_note(const struct draw *draw, char *ret, size_t size)
 					round_bytes(number, minimum));
 	else if (hidden)
 		used = (size_t)snprintf(ret, size, "%zu younger", hidden);
-	if (draw->picture->floor_bytes_per_s)
+	if (floor)
 		snprintf(ret + used, size - used,
 			 wide ? "%sSTEADY = nothing above %s/s" : "%sfloor %s",
 			 !used ? "" :
 			 wide  ? " · " :
 				 "; ",
-			 round_bytes(number, draw->picture->floor_bytes_per_s));
+			 round_bytes(number, floor));
 }
 
 /* Starts under the verdict, or further left if it needs the room. */

@@ -330,8 +330,7 @@ static double site_floor(const struct picture *picture, const struct site_stats 
 	if (stats->info->flags & SITE_PAGE_TABLE)
 		return verdict_page_table_floor(picture->floor_bytes_per_s,
 						picture->rss_rate_bytes_per_s);
-	return stats->info->side == SIDE_KERNEL ? verdict_kernel_floor() :
-						  picture->floor_bytes_per_s;
+	return picture_floor(picture, stats->info->side);
 }
 
 /* With a fit for each scale: for the few sites that could be called something. */

@@ -148,7 +148,7 @@ struct picture {
 	uint64_t losses_total;
 	struct unwinder_status unwind;
 	double truncated_percent;   /* of the user's allocations, by stack; NAN = none yet */
-	uint64_t floor_bytes_per_s; /* under which nothing is called growth */
+	uint64_t floor_bytes_per_s; /* of RSS; that of a side is picture_floor() */
 	double names_percent;	    /* share of frames named; NAN = not known; app fills it in */
 	size_t holding_count;	    /* as in struct snapshot */
 	struct holding_stats holdings[HOLDING_MOST];
@@ -162,6 +162,9 @@ struct picture {
 	size_t site_count; /* in the order of the snapshot */
 	const struct site_stats *sites;
 };
+
+/* Under which nothing of a side is called growth: the kernel's is lower than that of RSS. */
+double picture_floor(const struct picture *picture, enum side side);
 
 /* A deep copy (sites and history; infos and modules stay borrowed); free with picture_free(). */
 struct picture *picture_copy(const struct picture *picture);

@@ -154,7 +154,8 @@ static void write_verdict(FILE *out, const struct selection *selection, unsigned
 			     picture->floor_bytes_per_s));
 	if (top) {
 		add(&line, "  %s  ",
-		    format_rate(rate, top->rate_bytes_per_s, (double)picture->floor_bytes_per_s));
+		    format_rate(rate, top->rate_bytes_per_s,
+				picture_floor(picture, top->info->side)));
 		add_stack(&line, selection, top->info);
 	}
 	write_line(out, &line, width);
