@@ -8,7 +8,7 @@ import time
 
 from batch import Batch
 from tap import check, check_equal, run
-from target import BUILD, built, running
+from target import built, running
 
 RATE = 80  # pipes a second
 DUE_S = 10.0
@@ -181,9 +181,16 @@ def symbols(site):
     return [frame["symbol"] for frame in site["frames"]]
 
 
+def pending(site):
+    """Names of new sites may be still on their way."""
+    return any(frame["reason"] == "not read yet" for frame in site["frames"])
+
+
 def check_caches(tick):
     """No cache of the system's is called anything, and it is known which they are."""
     for site in tick["sites"]:
+        if pending(site):
+            continue
         pinned = {"create_pipe_files", "d_alloc_pseudo"} & set(symbols(site))
         if site["reclaimable"]:
             check_equal(site["verdict"], "steady", f"{site['object']}: {symbols(site)}")
@@ -196,7 +203,7 @@ def check_caches(tick):
 def caches_of_the_system_are_no_leak():
     """A file is written for longer than it takes to call a leak one; then there is a leak too."""
     tick, cached = {"elapsed_s": 0}, 0
-    with running(sys.executable, "-c", SERVICE, BUILD, stdin=subprocess.PIPE) as target, \
+    with running(sys.executable, "-c", SERVICE, "/var/tmp", stdin=subprocess.PIPE) as target, \
             Batch("--side", "kernel", "--top", "0", "-p", str(target.pid), delay=DELAY_S) as batch:
         while tick["elapsed_s"] < 2 * DUE_S or cached < 1 << 20:
             tick = batch.tick(seconds=120)
@@ -209,7 +216,8 @@ def caches_of_the_system_are_no_leak():
         target.stdin.write(b"\n")
         target.stdin.flush()
         started = tick["elapsed_s"]
-        while not leaks(tick) or tick["rss"]["verdict"] != "leaking":
+        while (not leaks(tick) or tick["rss"]["verdict"] != "leaking"
+               or any(map(pending, leaks(tick)))):
             tick = batch.tick(seconds=120)
             check(tick["elapsed_s"] < started + 120, "the leak is not seen")
             check_caches(tick)
