@@ -81,6 +81,7 @@ struct {
 unsigned long long text_start[KERNEL_TEXTS];
 unsigned long long text_end[KERNEL_TEXTS];
 unsigned int text_use[KERNEL_TEXTS];
+unsigned int text_count; /* the rest is empty */
 
 /*
  * By page number, modulo: how much is booked that is there, objects and pages. It is so small that

@@ -295,6 +295,7 @@ void kernel_book_tell_texts(struct kernel_book *book, const struct kernel_texts 
 		s->bss->text_end[i] = texts->rows[i].end;
 		s->bss->text_use[i] = texts->rows[i].use;
 	}
+	s->bss->text_count = texts->told;
 	book->texts_told = true;
 	book->slabs_known = texts->slabs_known;
 	book->areas_known = texts->areas_known;

@@ -41,6 +41,8 @@ static const char *const uprobe_functions[] = {
 enum {
 	SLAB_TEXT = 5,
 	AREA_TEXT = 8,
+	USER_TEXT = 21,
+	USER_CALLERS = 23,
 };
 
 /* Lists that end with NULL; names differ by kernel version. */
@@ -98,9 +100,21 @@ static const struct {
 	 TEXT_PAGE_CUT},
 	{functions("alloc_pages_mpol", "alloc_pages_mpol_noprof", "alloc_pages_noprof",
 		   "alloc_frozen_pages_noprof", "folio_alloc_noprof", "folio_alloc_mpol_noprof",
-		   "vma_alloc_folio_noprof", "alloc_pages", "alloc_pages_current", "folio_alloc",
-		   "vma_alloc_folio"),
+		   "alloc_pages", "alloc_pages_current", "folio_alloc"),
 	 TEXT_PAGE_CUT},
+	/* The user's own, which need not be movable where they are pinned at once. */
+	[USER_TEXT] = {functions("vma_alloc_folio_noprof", "vma_alloc_folio", "alloc_pages_vma"),
+		       TEXT_NO_PAGES | TEXT_PAGE_CUT},
+	{functions("alloc_migration_target"), TEXT_CACHE},
+	/* Where the compiler inlined that (kernels without NUMA): its callers. They have page
+	 * tables made too, by calling others. */
+	[USER_CALLERS] = {functions("do_anonymous_page"), TEXT_CACHE},
+	{functions("alloc_anon_folio"), TEXT_CACHE},
+	{functions("wp_page_copy"), TEXT_CACHE},
+	{functions("do_wp_page"), TEXT_CACHE},
+	{functions("do_cow_fault"), TEXT_CACHE},
+	{functions("do_fault"), TEXT_CACHE},
+	{functions("do_swap_page"), TEXT_CACHE},
 	/* Not told to the programs: pipes, sockets, other files that are in no directory, and files
 	 * in memory. */
 	[KERNEL_TEXTS] = {functions("create_pipe_files"), TEXT_PINNED},
@@ -207,6 +221,7 @@ void kernel_texts_find(struct kernel_texts *ret)
 	read_symbols(ret);
 	for (int i = 0; i < KERNEL_ALL_TEXTS; i++)
 		ret->rows[i].use = sources[i].use;
+	ret->told = ret->rows[USER_TEXT].start ? USER_CALLERS : KERNEL_TEXTS;
 	ret->slabs_known = ret->rows[SLAB_TEXT].start;
 	ret->areas_known = ret->rows[AREA_TEXT].start;
 }
