@@ -104,10 +104,12 @@ struct overhead {
 };
 
 enum site_flag {
-	SITE_TRUNCATED = 1u << 0,  /* the stack ends before its outermost frame */
-	SITE_UNMATCHED = 1u << 1,  /* kernel cache whose frees are not seen: in no live total */
-	SITE_UNKNOWN = 1u << 2,	   /* what the site table could not hold */
-	SITE_PAGE_TABLE = 1u << 3, /* kernel pages that hold page tables of the target */
+	SITE_TRUNCATED = 1u << 0,   /* the stack ends before its outermost frame */
+	SITE_UNMATCHED = 1u << 1,   /* kernel cache whose frees are not seen: in no live total */
+	SITE_UNKNOWN = 1u << 2,	    /* what the site table could not hold */
+	SITE_PAGE_TABLE = 1u << 3,  /* kernel pages that hold page tables of the target */
+	SITE_RECLAIMABLE = 1u << 4, /* a cache of the kernel's, which gives it up by itself when
+				       memory is short: no leak, however it grows */
 };
 
 /* What never changes of a site; valid until its source closes. */

@@ -598,7 +598,7 @@ int view_search(struct view *view, const char *text, int direction)
 		const struct row *candidate = &view->rows.data[row];
 		const struct site_stats *site = view_row(view, row);
 		const char *name = site_text(view, candidate->index);
-		const char *word = verdict_word(site->judgment.verdict);
+		const char *word = site_word(site);
 
 		if (exact ? strstr(name, text) || strstr(word, text) :
 			    strcasestr(name, text) || strcasestr(word, text)) {

@@ -332,6 +332,7 @@ static json_t *site_object(const struct selection *selection, const struct site_
 	put(object, "unmatched", json_boolean(!matched));
 	put_known(object, "resident_bytes", site->resident_bytes, site->resident_known);
 	put(object, "ended", json_boolean(site->ended));
+	put(object, "reclaimable", json_boolean(info->flags & SITE_RECLAIMABLE));
 	return object;
 }
 

@@ -32,7 +32,7 @@ FIELDS = {
 }
 SITE = (["id", "key", "side", "kind"] + TOTALS +
         ["delta_bytes", "delta_blocks", "rate_bytes_per_s", "oldest_s", "kept_ratio", "verdict",
-         "confidence", "truncated", "frames", "object", "unmatched", "resident_bytes", "ended"])
+         "confidence", "truncated", "frames", "object", "unmatched", "resident_bytes", "ended", "reclaimable"])
 HOLDING = ["name", "exporter", "unit", "value", "limit", "delta", "rate_per_s", "came", "gone",
            "kept_ratio", "verdict", "confidence", "reason"]
 FRAME = ["symbol", "offset", "module", "build_id", "module_offset", "file", "line", "inlined",
