@@ -148,22 +148,6 @@ static void find_room(struct heap_level *level, const struct heap_level_target *
 			level->unwinder->ops->plan(level->unwinder, part_of(&all, AUTO_PART) / 2);
 }
 
-/* What of a call has to be single-stepped, as the busy functions are made: 1 = one trap each. */
-static double stepped_share(const struct probe_points *points)
-{
-	unsigned busy = 0, stepped = 0;
-
-	for (size_t i = 0; i < points->count; i++) {
-		const struct probe_point *point = &points->data[i];
-
-		if (strcmp(point->name, "malloc") && strcmp(point->name, "free"))
-			continue;
-		busy++;
-		stepped += point->single_step + (point->returns == PROBE_RETURN_EXITS);
-	}
-	return busy ? (double)stepped / busy : 0;
-}
-
 /* Still being put together by its loader, if it runs at all. */
 static bool is_young(pid_t pid)
 {
@@ -237,22 +221,40 @@ static void add_exit(struct probe_list *list, const struct probe *exit)
 	*vec_push(list) = *exit;
 }
 
+/*
+ * What is to be single-stepped is in the cookie, so that it is counted as it happens, thread by
+ * thread: which of the functions a target calls, and how often each, nobody knows beforehand.
+ */
+static void mark_steps(const struct probe_point *point, struct probe *probe)
+{
+	if (point->single_step)
+		probe->cookie |= ABI_COOKIE_STEPPED;
+	for (size_t i = 0; i < point->exit_count; i++)
+		if (point->exits[i].single_step)
+			probe->cookie |= ABI_COOKIE_STEPS_RETURN;
+}
+
 static void add_probes(const struct probe_point *point, struct probe_list *lists)
 {
 	struct probe probe = {
 		.path = point->path, .offset = point->probe_offset, .cookie = point->cookie};
 	enum heap_role role = point->returns == PROBE_RETURN_TRAPPED ? HEAP_ALLOCATES : HEAP_ENTERS;
 
-	if (point->frees)
-		role = point->cookie & ABI_COOKIE_SHAPED ? HEAP_RELEASES : HEAP_FREES;
 	if (point->function && point->function->flags & ALLOCATOR_BULK)
 		role = HEAP_BULK;
+	else
+		mark_steps(point, &probe);
+	/* The program of plain frees does not look at cookies. */
+	if (point->frees && role != HEAP_BULK)
+		role = probe.cookie ? HEAP_RELEASES : HEAP_FREES;
 	*vec_push(&lists[role]) = probe;
 	if (role != HEAP_ENTERS)
 		return;
 	for (size_t i = 0; i < point->exit_count; i++) {
 		probe.offset = point->exits[i].place;
 		probe.cookie = point->exits[i].first_argument ? ABI_COOKIE_FIRST_ARGUMENT : 0;
+		if (point->exits[i].single_step)
+			probe.cookie |= ABI_COOKIE_STEPPED;
 		add_exit(&lists[HEAP_LEAVES], &probe);
 	}
 }
@@ -396,7 +398,7 @@ static int enter(struct heap_level *level, const struct probe_points *points,
 	if (status)
 		return status;
 	cost_meter_free(level->cost);
-	level->cost = cost_meter_new(level->pid, traps, stepped_share(points));
+	level->cost = cost_meter_new(level->pid, traps);
 	*error = '\0';
 	if (canary)
 		status = ask_canary(level, error, size);
