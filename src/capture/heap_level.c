@@ -164,11 +164,19 @@ static bool is_young(pid_t pid)
 
 /*
  * A filter that ends the target at a system call that it does not know would do so at the call by
- * which newer kernels' return probes end, unless the kernel passes that through.
+ * which newer kernels' return probes end, unless the kernel passes that through. A thread may set
+ * one at any time, also once the probes stand: so only the kernel is asked, not the target, and
+ * once is enough. A kernel without filters (EINVAL) has nothing to forbid.
  */
-static bool filter_forbids_returns(pid_t pid, enum probe_kind kind)
+static bool filter_forbids_returns(struct heap_level *level, enum probe_kind kind)
 {
-	return procfs_seccomp(pid) && calibrate_filtered(kind);
+	int status;
+
+	if (level->filters == FILTERS_UNKNOWN) {
+		status = calibrate_filtered(kind);
+		level->filters = status && status != -EINVAL ? FILTERS_FORBID : FILTERS_PASS;
+	}
+	return level->filters == FILTERS_FORBID;
 }
 
 static int find_points(struct heap_level *level, enum probe_kind kind, struct probe_points *ret,
@@ -184,13 +192,13 @@ static int find_points(struct heap_level *level, enum probe_kind kind, struct pr
 		snprintf(error, size, "cannot read /proc/%d/maps: %s", pid, strerror(-status));
 		return status;
 	}
-	filtered = !options.no_return_probes && filter_forbids_returns(pid, kind);
+	filtered = !options.no_return_probes && filter_forbids_returns(level, kind);
 	options.no_return_probes |= filtered;
 	level->no_returns = options.no_return_probes;
 	status = allocators_find(pid, &maps, &options, ret, error, size);
 	if (filtered && !status && !ret->note[0])
 		snprintf(ret->note, sizeof(ret->note),
-			 "no return probes: its seccomp filter would end it");
+			 "no return probes: under a seccomp filter this kernel would end it");
 	procmaps_deinit(&maps);
 	return status;
 }
