@@ -80,6 +80,8 @@ enum abi_kind {
 #define ABI_COOKIE_SHAPED	  0x100ull
 #define ABI_COOKIE_FUNCTION	  0x200ull /* of a free: a function described by the user */
 #define ABI_COOKIE_FIRST_ARGUMENT 0x400ull /* of a return: the result is the first argument */
+#define ABI_COOKIE_STEPS_RETURN	  0x400ull /* of an entry: a return of it is single-stepped */
+#define ABI_COOKIE_STEPPED	  0x800ull /* the kernel has to single-step the instruction */
 #define ABI_COOKIE_SIZE_SHIFT	  12
 #define ABI_COOKIE_COUNT_SHIFT	  16
 #define ABI_COOKIE_ADDRESS_SHIFT  20
@@ -256,6 +258,7 @@ struct abi_thread {
 	__mt_u64 freed_sp;	/* the stack pointer of that call */
 	__mt_u32 entry;		/* of the cache of stacks, where the present one would be */
 	__mt_u32 reserved;
+	__mt_u64 steps;		   /* instructions that were single-stepped for probes */
 	__mt_u16 spans[ABI_SPANS]; /* words that a stack pointer's stack took last */
 };
 

@@ -138,15 +138,6 @@ bool proctext_number(const char *text, const char *key, uint64_t *ret)
 	return false;
 }
 
-bool procfs_seccomp(pid_t pid)
-{
-	_cleanup_free_ char *text = NULL;
-	uint64_t mode;
-
-	return !procfs_read(pid, "status", &text, NULL) &&
-	       proctext_number(text, "Seccomp", &mode) && mode;
-}
-
 bool procfs_in_first_pid_namespace(void)
 {
 	char link[64];
