@@ -57,6 +57,11 @@ void export_site_text(const struct picture *picture, struct resolver *resolver,
 		append(&ret, &size, stackless_name(site->info->kind, site->info->side));
 	append(&ret, &size, " ");
 	append(&ret, &size, verdict_token(site->judgment.verdict));
+	/* As JSON and as the table say it. */
+	if (site->info->flags & SITE_UNMATCHED)
+		append(&ret, &size, " unmatched UNMATCHED");
+	if (site->info->flags & SITE_RECLAIMABLE)
+		append(&ret, &size, " reclaimable RECLAIMABLE");
 	if (site->info->object) {
 		append(&ret, &size, " ");
 		append(&ret, &size, site->info->object);

@@ -131,7 +131,8 @@ def hostile_names():
 
 def sums_hold_when_cut_or_filtered():
     for arguments, ids in ((["0"], [3, 5, 9]), (["1"], [3]), (["0", "camera_loop"], [3]),
-                           (["0", "warming"], [5]), (["0", "eventpoll"], [9]), (["0", "nothing"], [])):
+                           (["0", "warming"], [5]), (["0", "eventpoll"], [9]),
+                           (["0", "unmatched"], [9]), (["0", "RECLAIMABLE"], [9]), (["0", "nothing"], [])):
         seen = picture(*arguments)
         tap.check_equal([s["id"] for s in seen["sites"]], ids, f"sites of {arguments}")
         tap.check_equal(seen["sites_total"], 3, "all sites")

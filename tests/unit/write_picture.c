@@ -37,7 +37,7 @@ static const struct site_info infos[] = {
 	 .nframes = 1,
 	 .addresses = kernel_stack,
 	 .object = "eventpoll_epi",
-	 .flags = SITE_UNMATCHED},
+	 .flags = SITE_UNMATCHED | SITE_RECLAIMABLE},
 };
 
 static const struct site_stats stats[] = {
