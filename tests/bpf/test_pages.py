@@ -319,6 +319,19 @@ def the_first_thread_may_end():
         settles(memtop, {"touch_pages": 3 * MANY})
 
 
+def without_its_first_thread_the_heap_is_left():
+    """The kernel takes probes out of such a process: it is said, and pages go on."""
+    with Holder() as target, Batch("--side", "user", "--top", "0", "-p", str(target.pid),
+                                   delay=0.2) as memtop:
+        check_equal(memtop.tick()["level"], "heap", "the level")
+        target.do("end_leader", 0)
+        tick = memtop.tick_where(lambda tick: tick["level"] == "pages", "level pages")
+        check("its first thread ended" in tick["level_reason"], f"why: {tick['level_reason']}")
+        memtop.tick_with_tables()
+        target.do("touch_pages")
+        memtop.tick_where(lambda tick: MANY <= row(tick, "touch_pages") <= MANY + 8, "pages")
+
+
 class Maps(Batch):
     def __init__(self, pid):
         super().__init__("--level", "pages", "--side", "maps", "--top", "0", "-p", str(pid),
@@ -400,5 +413,5 @@ run([fresh_pages_are_their_stacks, pages_given_back_leave_their_rows,
      copies_after_a_fork_stay_whose_they_were,
      pages_go_to_swap_and_come_back, files_are_read_in_around_a_fault, huge_pages_are_one_fault,
      perception_service_adds_up, a_short_life_ends_well,
-     the_first_thread_may_end,
+     the_first_thread_may_end, without_its_first_thread_the_heap_is_left,
      mappings_are_exact_to_the_page, mappings_say_what_is_resident])
