@@ -680,6 +680,27 @@ static __always_inline int is_opening(u64 cookie)
 	return control && read_once(control->opening) == group;
 }
 
+/*
+ * What the kernel has to single-step costs ten times what it emulates, so it is counted apart. Only
+ * cookies that say more than the kind have the mark: no probe that is emulated pays for this.
+ */
+static __always_inline void count_step(struct abi_thread *thread, u64 cookie)
+{
+	if (thread && cookie & ABI_COOKIE_STEPPED)
+		thread->steps++;
+}
+
+static __always_inline void count_step_here(u64 cookie)
+{
+	struct abi_thread *thread;
+
+	if (!(cookie & ABI_COOKIE_STEPPED))
+		return;
+	thread_slot(&thread);
+	if (thread)
+		thread->steps++;
+}
+
 /* Takes the arguments apart as the function that was entered takes them. */
 static __always_inline int enter(struct abi_thread *thread, u32 slot, struct pt_regs *context,
 				 u64 cookie)
@@ -758,8 +779,10 @@ SEC("uprobe") int allocate_enter(struct pt_regs *context)
 {
 	struct abi_thread *thread;
 	u32 slot = thread_slot(&thread);
+	u64 cookie = bpf_get_attach_cookie(context);
 
-	return enter(thread, slot, context, bpf_get_attach_cookie(context));
+	count_step(thread, cookie);
+	return enter(thread, slot, context, cookie);
 }
 
 SEC("uretprobe") int allocate_exit(struct pt_regs *context)
@@ -786,6 +809,7 @@ SEC("uprobe") int allocate_session(struct pt_regs *context)
 			return leave(context);
 		cookie = bpf_get_attach_cookie(context);
 		entry_learn(register_ip(context), cookie);
+		count_step(thread, cookie);
 	}
 	return enter(thread, slot, context, cookie);
 }
@@ -797,6 +821,7 @@ SEC("uprobe") int allocate_leave(struct pt_regs *context)
 	u64 result = cookie & ABI_COOKIE_FIRST_ARGUMENT ? register_argument0(context) :
 							  register_result(context);
 
+	count_step_here(cookie);
 	return call_exit(register_sp(context), result, 0, ABI_COOKIE_AT_RETURN);
 }
 
@@ -805,11 +830,15 @@ SEC("uprobe") int free_enter(struct pt_regs *context)
 	return call_free(register_sp(context), register_argument0(context), 0);
 }
 
-/* The same, of a function whose block is another argument or that the user described. */
+/*
+ * The same, of a function whose block is another argument, that the user described, or that is
+ * single-stepped.
+ */
 SEC("uprobe") int release_enter(struct pt_regs *context)
 {
 	u64 cookie = bpf_get_attach_cookie(context);
 
+	count_step_here(cookie);
 	return call_free(register_sp(context),
 			 argument(context, cookie >> ABI_COOKIE_ADDRESS_SHIFT),
 			 (cookie & ABI_COOKIE_FUNCTION) != 0);
@@ -885,13 +914,21 @@ SEC("raw_tp/sched_process_exec") int program_changes(void *context)
 	return 0;
 }
 
-/* Only counts calls, for the projection of what watching them would cost. */
+/*
+ * Only counts calls, for the projection of what watching them would cost. No probes stand where
+ * they return: what those would step is counted here.
+ */
 SEC("uprobe") int count_enter(struct pt_regs *context)
 {
+	u64 cookie = bpf_get_attach_cookie(context);
 	struct abi_thread *thread;
 
 	thread_slot(&thread);
-	if (thread)
-		thread->events++;
+	if (!thread)
+		return 0;
+	thread->events++;
+	count_step(thread, cookie);
+	if (cookie & ABI_COOKIE_STEPS_RETURN)
+		thread->steps++;
 	return 0;
 }

@@ -80,6 +80,8 @@ enum abi_kind {
 #define ABI_COOKIE_SHAPED	  0x100ull
 #define ABI_COOKIE_FUNCTION	  0x200ull /* of a free: a function described by the user */
 #define ABI_COOKIE_FIRST_ARGUMENT 0x400ull /* of a return: the result is the first argument */
+#define ABI_COOKIE_STEPS_RETURN	  0x400ull /* of an entry: a return of it is single-stepped */
+#define ABI_COOKIE_STEPPED	  0x800ull /* the kernel has to single-step the instruction */
 #define ABI_COOKIE_SIZE_SHIFT	  12
 #define ABI_COOKIE_COUNT_SHIFT	  16
 #define ABI_COOKIE_ADDRESS_SHIFT  20
@@ -151,8 +153,8 @@ struct abi_totals {
  */
 struct abi_site {
 	__mt_u64 hash;	/* of kind, cache and frames; 0 = slot free */
-	__mt_u64 cache; /* kernel slab: address of its kmem_cache; pages: see abi_page_class; else 0
-			 */
+	__mt_u64 cache; /* kernel slab: address of its kmem_cache, or
+			 * ABI_CACHE_KMALLOC_RECLAIMABLE; pages: see abi_page_class; else 0 */
 	__mt_u32 flags;
 	__mt_u16 kind;
 	__mt_u16 nframes;
@@ -256,6 +258,7 @@ struct abi_thread {
 	__mt_u64 freed_sp;	/* the stack pointer of that call */
 	__mt_u32 entry;		/* of the cache of stacks, where the present one would be */
 	__mt_u32 reserved;
+	__mt_u64 steps;		   /* instructions that were single-stepped for probes */
 	__mt_u16 spans[ABI_SPANS]; /* words that a stack pointer's stack took last */
 };
 
@@ -274,11 +277,16 @@ struct abi_control {
 	__mt_u64 module_changes; /* of abi_counters.module_changes, those that the tables know */
 };
 
-/* The name of a kernel slab cache, by its address. */
+/* What is known of a kernel slab cache, by its address. */
 struct abi_cache {
-	__mt_u64 cache; /* 0 = slot free */
-	char name[48];	/* empty until it is known */
+	__mt_u64 cache;	      /* 0 = slot free */
+	__mt_u32 reclaimable; /* the kernel takes its objects back when memory is short */
+	__mt_u32 reserved;
+	char name[48]; /* empty until all is known */
 };
+
+/* abi_site.cache of kmalloc() from caches of what the kernel takes back. */
+#define ABI_CACHE_KMALLOC_RECLAIMABLE 1
 
 /* Losses and counts that belong to no site; one element, only added to. */
 struct abi_counters {

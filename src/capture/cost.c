@@ -31,7 +31,7 @@
 
 struct thread_count {
 	uint32_t tid;
-	uint64_t events;
+	uint64_t events, steps;
 };
 
 struct cost_meter {
@@ -39,8 +39,7 @@ struct cost_meter {
 	clockid_t cpu_clock;
 	bool cpu_known;
 	struct trap_costs traps;
-	double stepped_share;
-	double event_ns;
+	double event_ns; /* without single steps */
 	struct thread_count *threads;
 	unsigned thread_capacity;
 	uint64_t last_ns;
@@ -57,17 +56,15 @@ struct cost_meter {
 	unsigned window_count;
 };
 
-struct cost_meter *cost_meter_new(pid_t pid, const struct trap_costs *traps, double stepped_share)
+struct cost_meter *cost_meter_new(pid_t pid, const struct trap_costs *traps)
 {
 	struct cost_meter *meter = xcalloc(1, sizeof(*meter));
 
 	meter->pid = pid;
 	meter->cpu_known = !clock_getcpuclockid(pid, &meter->cpu_clock);
 	meter->traps = *traps;
-	meter->stepped_share = stepped_share;
 	meter->statistics_fd = -1;
-	meter->event_ns = (traps->entry_ns + traps->entry_return_ns) / 2 * (1 + PROGRAM_GUESS) +
-			  stepped_share * (traps->single_step_ns - traps->entry_ns);
+	meter->event_ns = (traps->entry_ns + traps->entry_return_ns) / 2 * (1 + PROGRAM_GUESS);
 	meter->last.target_percent = meter->last.worst_thread_percent = NAN;
 	meter->last.events_per_s = meter->last.ns_per_event = NAN;
 	return meter;
@@ -110,6 +107,7 @@ void cost_meter_start(struct cost_meter *meter, const struct heap *heap, uint64_
 	for (unsigned i = 0; i < meter->thread_capacity; i++) {
 		meter->threads[i].tid = ledger->threads[i].tid;
 		meter->threads[i].events = ledger->threads[i].events;
+		meter->threads[i].steps = ledger->threads[i].steps;
 	}
 	meter->last_ns = now_ns;
 	meter->last_cpu_ns = meter->cpu_known ? clock_ns(meter->cpu_clock) : 0;
@@ -117,26 +115,24 @@ void cost_meter_start(struct cost_meter *meter, const struct heap *heap, uint64_
 	meter->wait_ns = STATISTICS_FIRST_NS;
 }
 
-/*
- * What an event cost in the window, from what the programs did meanwhile; false if they did less
- * than is to be trusted.
- */
-static bool window_cost(const struct cost_meter *meter, const struct heap_statistics *now,
-			unsigned least, double *ret)
+bool cost_of_event(const struct trap_costs *traps, const struct heap_statistics *before,
+		   const struct heap_statistics *now, unsigned least, double *ret)
 {
-	const struct heap_statistics *before = &meter->statistics;
-	const struct trap_costs *traps = &meter->traps;
-	/* An allocating call runs its program twice: at entry and at return. */
-	double allocating = (now->allocating_runs - before->allocating_runs) / 2.0;
-	double freeing = now->freeing_runs - before->freeing_runs;
-	double calls = allocating + freeing, ns;
+	double sessions = (now->session_runs - before->session_runs) / 2.0;
+	double entries = now->entering_runs - before->entering_runs;
+	double returns = now->returning_runs - before->returning_runs;
+	double leaves = now->leaving_runs - before->leaving_runs;
+	double frees = now->freeing_runs - before->freeing_runs;
+	double calls = sessions + entries + frees;
+	double runs = 2 * sessions + entries + returns + leaves + frees, ns;
 
 	if (calls < least)
 		return false;
 	ns = now->run_time_ns - before->run_time_ns;
-	ns -= fmin((2 * allocating + freeing) * traps->statistics_ns, ns);
-	ns += allocating * traps->entry_return_ns + freeing * traps->entry_ns;
-	*ret = ns / calls + meter->stepped_share * (traps->single_step_ns - traps->entry_ns);
+	ns -= fmin(runs * traps->statistics_ns, ns);
+	ns += sessions * traps->entry_return_ns + (entries + leaves + frees) * traps->entry_ns;
+	ns += returns * (traps->entry_return_ns - traps->entry_ns);
+	*ret = ns / calls;
 	return true;
 }
 
@@ -147,7 +143,8 @@ static void end_window(struct cost_meter *meter, const struct heap *heap, uint64
 	struct heap_statistics now;
 
 	heap_read_statistics(heap, &now);
-	if (!window_cost(meter, &now, least, &meter->windows[meter->window_count]))
+	if (!cost_of_event(&meter->traps, &meter->statistics, &now, least,
+			   &meter->windows[meter->window_count]))
 		return;
 	meter->window_count++;
 	meter->window_ns = now_ns;
@@ -237,39 +234,61 @@ static uint64_t own_time(struct cost_meter *meter, uint64_t elapsed)
 							  elapsed / 16;
 }
 
-/* Events since the last sample, of all threads and of the busiest. */
-static uint64_t count_events(struct cost_meter *meter, const struct ledger *ledger, uint64_t *worst,
-			     pid_t *worst_thread)
+struct caused {
+	uint64_t events, steps;
+	double worst_ns; /* of the thread for which it was most */
+	pid_t worst_thread;
+};
+
+static double cost_ns(const struct cost_meter *meter, uint64_t events, uint64_t steps)
 {
-	uint64_t total = 0;
+	double step_ns = meter->traps.single_step_ns - meter->traps.entry_ns;
 
-	*worst = 0;
+	return events * meter->event_ns + steps * fmax(step_ns, 0);
+}
+
+static uint64_t more_than(uint64_t now, uint64_t before)
+{
+	return now >= before ? now - before : now;
+}
+
+/* Since the last sample. */
+static void count_events(struct cost_meter *meter, const struct ledger *ledger, struct caused *ret)
+{
+	memset(ret, 0, sizeof(*ret));
 	for (unsigned i = 0; i < meter->thread_capacity; i++) {
-		struct thread_count *known = &meter->threads[i];
-		uint32_t tid = __atomic_load_n(&ledger->threads[i].tid, __ATOMIC_ACQUIRE);
-		uint64_t events = __atomic_load_n(&ledger->threads[i].events, __ATOMIC_RELAXED);
-		uint64_t more;
+		const struct abi_thread *thread = &ledger->threads[i];
+		struct thread_count *known = &meter->threads[i], now;
+		uint64_t events, steps;
+		double ns;
 
-		if (!tid && !known->tid)
+		now.tid = __atomic_load_n(&thread->tid, __ATOMIC_ACQUIRE);
+		if (!now.tid && !known->tid)
 			continue;
-		more = tid == known->tid && events >= known->events ? events - known->events :
-								      events;
-		known->tid = tid;
-		known->events = events;
-		total += more;
-		if (more > *worst) {
-			*worst = more;
-			*worst_thread = tid;
+		now.events = __atomic_load_n(&thread->events, __ATOMIC_RELAXED);
+		now.steps = __atomic_load_n(&thread->steps, __ATOMIC_RELAXED);
+		if (now.tid != known->tid)
+			known->events = known->steps = 0;
+		events = more_than(now.events, known->events);
+		steps = more_than(now.steps, known->steps);
+		ns = cost_ns(meter, events, steps);
+		*known = now;
+		ret->events += events;
+		ret->steps += steps;
+		if (ns > ret->worst_ns) {
+			ret->worst_ns = ns;
+			ret->worst_thread = now.tid;
 		}
 	}
-	return total;
 }
 
 void cost_meter_sample(struct cost_meter *meter, struct heap *heap, uint64_t now_ns,
 		       struct overhead *ret)
 {
 	uint64_t elapsed = now_ns - meter->last_ns;
-	uint64_t cpu, events, worst;
+	struct caused caused;
+	uint64_t cpu;
+	double ns;
 
 	if (!heap) {
 		meter->last.events_per_s = 0;
@@ -283,18 +302,27 @@ void cost_meter_sample(struct cost_meter *meter, struct heap *heap, uint64_t now
 		return;
 	}
 	cpu = meter->cpu_known ? clock_ns(meter->cpu_clock) : 0;
-	events = count_events(meter, heap_ledger(heap), &worst, &meter->last.worst_thread);
-	meter->last.events_per_s = events * 1e9 / elapsed;
+	count_events(meter, heap_ledger(heap), &caused);
+	ns = cost_ns(meter, caused.events, caused.steps);
+	if (caused.worst_ns > 0)
+		meter->last.worst_thread = caused.worst_thread;
+	meter->last.events_per_s = caused.events * 1e9 / elapsed;
 	meter->last.ns_per_event = meter->event_ns;
-	meter->last.worst_thread_percent =
-		100.0 * worst * meter->event_ns / own_time(meter, elapsed);
-	meter->last.target_percent = cpu > meter->last_cpu_ns ? 100.0 * events * meter->event_ns /
-									(cpu - meter->last_cpu_ns) :
-								(events ? NAN : 0);
+	if (caused.events)
+		meter->last.ns_per_event += cost_ns(meter, 0, caused.steps) / caused.events;
+	meter->last.worst_thread_percent = 100.0 * caused.worst_ns / own_time(meter, elapsed);
+	meter->last.target_percent = cpu > meter->last_cpu_ns ?
+					     100.0 * ns / (cpu - meter->last_cpu_ns) :
+					     (caused.events ? NAN : 0);
 	name_thread(meter->pid, &meter->last);
 	meter->last_ns = now_ns;
 	meter->last_cpu_ns = cpu;
 	*ret = meter->last;
+}
+
+double cost_meter_statistics_ns(const struct cost_meter *meter)
+{
+	return meter->traps.statistics_ns;
 }
 
 void self_meter_sample(struct self_meter *meter, uint64_t now_ns, struct overhead *ret)

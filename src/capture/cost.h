@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What watching costs: events of each thread times what one event costs, the trap as calibrated
- * plus the programs' own time as the kernel measures it, now and then, for a moment.
+ * What watching costs: events of each thread times what one event costs, the traps as calibrated
+ * plus the programs' own time as the kernel measures it, now and then, for a moment. Traps at
+ * instructions that the kernel has to single-step cost ten times the others, and how often they are
+ * hit differs from thread to thread: the programs count them, and what they cost more is added.
  */
 #ifndef MEMTOP_CAPTURE_COST_H
 #define MEMTOP_CAPTURE_COST_H
@@ -11,10 +13,15 @@
 
 struct cost_meter;
 
-/* `stepped_share`: of the probes, how many are on instructions that must be single-stepped, 0..1.
- */
-struct cost_meter *cost_meter_new(pid_t pid, const struct trap_costs *traps, double stepped_share);
+struct cost_meter *cost_meter_new(pid_t pid, const struct trap_costs *traps);
 void cost_meter_free(struct cost_meter *meter);
+
+/*
+ * What an event (a call) cost between two readings of the statistics, were all of its traps at
+ * instructions that the kernel emulates; false if there were fewer calls than `least`.
+ */
+bool cost_of_event(const struct trap_costs *traps, const struct heap_statistics *before,
+		   const struct heap_statistics *now, unsigned least, double *ret);
 
 /* From now on events are counted; call it when probes are placed, and again for another ledger. */
 void cost_meter_start(struct cost_meter *meter, const struct heap *heap, uint64_t now_ns);
@@ -34,6 +41,9 @@ void cost_meter_stop(struct cost_meter *meter);
  */
 void cost_meter_sample(struct cost_meter *meter, struct heap *heap, uint64_t now_ns,
 		       struct overhead *ret);
+
+/* What the kernel's telling of run time adds to each run; 0 = not known. */
+double cost_meter_statistics_ns(const struct cost_meter *meter);
 
 /* What memtop itself takes. All zero to begin with. */
 struct self_meter {

@@ -439,6 +439,7 @@ void heap_reclaim_threads(struct heap *heap, const uint32_t *before, const pid_t
 			continue;
 		lost_calls_drop(&heap->ledger, thread);
 		thread->events = 0;
+		thread->steps = 0;
 		__atomic_store_n(&thread->tid, 0, __ATOMIC_RELEASE);
 	}
 }
@@ -495,10 +496,10 @@ void heap_read_statistics(const struct heap *heap, struct heap_statistics *ret)
 		const struct bpf_program *program;
 		uint64_t *runs;
 	} programs[] = {
-		{s->progs.allocate_session, &ret->allocating_runs},
-		{s->progs.allocate_enter, &ret->allocating_runs},
-		{s->progs.allocate_exit, &ret->allocating_runs},
-		{s->progs.allocate_leave, &ret->allocating_runs},
+		{s->progs.allocate_session, &ret->session_runs},
+		{s->progs.allocate_enter, &ret->entering_runs},
+		{s->progs.allocate_exit, &ret->returning_runs},
+		{s->progs.allocate_leave, &ret->leaving_runs},
 		{s->progs.free_enter, &ret->freeing_runs},
 		{s->progs.release_enter, &ret->freeing_runs},
 	};

@@ -99,7 +99,8 @@ int heap_release_children(struct heap *heap);
 
 /* How often the kernel skipped a program, and what the programs took, since they were loaded. */
 struct heap_statistics {
-	uint64_t allocating_runs, freeing_runs; /* counted while run time is measured */
+	/* Counted while run time is measured; a session's program runs twice a call. */
+	uint64_t session_runs, entering_runs, returning_runs, leaving_runs, freeing_runs;
 	uint64_t run_time_ns;
 	uint64_t missed;
 };

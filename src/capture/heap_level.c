@@ -148,22 +148,6 @@ static void find_room(struct heap_level *level, const struct heap_level_target *
 			level->unwinder->ops->plan(level->unwinder, part_of(&all, AUTO_PART) / 2);
 }
 
-/* What of a call has to be single-stepped, as the busy functions are made: 1 = one trap each. */
-static double stepped_share(const struct probe_points *points)
-{
-	unsigned busy = 0, stepped = 0;
-
-	for (size_t i = 0; i < points->count; i++) {
-		const struct probe_point *point = &points->data[i];
-
-		if (strcmp(point->name, "malloc") && strcmp(point->name, "free"))
-			continue;
-		busy++;
-		stepped += point->single_step + (point->returns == PROBE_RETURN_EXITS);
-	}
-	return busy ? (double)stepped / busy : 0;
-}
-
 /* Still being put together by its loader, if it runs at all. */
 static bool is_young(pid_t pid)
 {
@@ -180,11 +164,19 @@ static bool is_young(pid_t pid)
 
 /*
  * A filter that ends the target at a system call that it does not know would do so at the call by
- * which newer kernels' return probes end, unless the kernel passes that through.
+ * which newer kernels' return probes end, unless the kernel passes that through. A thread may set
+ * one at any time, also once the probes stand: so only the kernel is asked, not the target, and
+ * once is enough. A kernel without filters (EINVAL) has nothing to forbid.
  */
-static bool filter_forbids_returns(pid_t pid, enum probe_kind kind)
+static bool filter_forbids_returns(struct heap_level *level, enum probe_kind kind)
 {
-	return procfs_seccomp(pid) && calibrate_filtered(kind);
+	int status;
+
+	if (level->filters == FILTERS_UNKNOWN) {
+		status = calibrate_filtered(kind);
+		level->filters = status && status != -EINVAL ? FILTERS_FORBID : FILTERS_PASS;
+	}
+	return level->filters == FILTERS_FORBID;
 }
 
 static int find_points(struct heap_level *level, enum probe_kind kind, struct probe_points *ret,
@@ -200,13 +192,13 @@ static int find_points(struct heap_level *level, enum probe_kind kind, struct pr
 		snprintf(error, size, "cannot read /proc/%d/maps: %s", pid, strerror(-status));
 		return status;
 	}
-	filtered = !options.no_return_probes && filter_forbids_returns(pid, kind);
+	filtered = !options.no_return_probes && filter_forbids_returns(level, kind);
 	options.no_return_probes |= filtered;
 	level->no_returns = options.no_return_probes;
 	status = allocators_find(pid, &maps, &options, ret, error, size);
 	if (filtered && !status && !ret->note[0])
 		snprintf(ret->note, sizeof(ret->note),
-			 "no return probes: its seccomp filter would end it");
+			 "no return probes: under a seccomp filter this kernel would end it");
 	procmaps_deinit(&maps);
 	return status;
 }
@@ -237,22 +229,40 @@ static void add_exit(struct probe_list *list, const struct probe *exit)
 	*vec_push(list) = *exit;
 }
 
+/*
+ * What is to be single-stepped is in the cookie, so that it is counted as it happens, thread by
+ * thread: which of the functions a target calls, and how often each, nobody knows beforehand.
+ */
+static void mark_steps(const struct probe_point *point, struct probe *probe)
+{
+	if (point->single_step)
+		probe->cookie |= ABI_COOKIE_STEPPED;
+	for (size_t i = 0; i < point->exit_count; i++)
+		if (point->exits[i].single_step)
+			probe->cookie |= ABI_COOKIE_STEPS_RETURN;
+}
+
 static void add_probes(const struct probe_point *point, struct probe_list *lists)
 {
 	struct probe probe = {
 		.path = point->path, .offset = point->probe_offset, .cookie = point->cookie};
 	enum heap_role role = point->returns == PROBE_RETURN_TRAPPED ? HEAP_ALLOCATES : HEAP_ENTERS;
 
-	if (point->frees)
-		role = point->cookie & ABI_COOKIE_SHAPED ? HEAP_RELEASES : HEAP_FREES;
 	if (point->function && point->function->flags & ALLOCATOR_BULK)
 		role = HEAP_BULK;
+	else
+		mark_steps(point, &probe);
+	/* The program of plain frees does not look at cookies. */
+	if (point->frees && role != HEAP_BULK)
+		role = probe.cookie ? HEAP_RELEASES : HEAP_FREES;
 	*vec_push(&lists[role]) = probe;
 	if (role != HEAP_ENTERS)
 		return;
 	for (size_t i = 0; i < point->exit_count; i++) {
 		probe.offset = point->exits[i].place;
 		probe.cookie = point->exits[i].first_argument ? ABI_COOKIE_FIRST_ARGUMENT : 0;
+		if (point->exits[i].single_step)
+			probe.cookie |= ABI_COOKIE_STEPPED;
 		add_exit(&lists[HEAP_LEAVES], &probe);
 	}
 }
@@ -396,7 +406,7 @@ static int enter(struct heap_level *level, const struct probe_points *points,
 	if (status)
 		return status;
 	cost_meter_free(level->cost);
-	level->cost = cost_meter_new(level->pid, traps, stepped_share(points));
+	level->cost = cost_meter_new(level->pid, traps);
 	*error = '\0';
 	if (canary)
 		status = ask_canary(level, error, size);
@@ -417,21 +427,15 @@ static int enter(struct heap_level *level, const struct probe_points *points,
 	return status;
 }
 
-/* The probes are tried on memtop itself before the target is touched. */
-static int try_enter(struct heap_level *level, const struct heap_level_target *target, bool canary,
-		     char *error, size_t size)
+static int try_enter(struct heap_level *level, const struct heap_level_target *target,
+		     enum probe_kind kind, const struct trap_costs *traps, bool canary, char *error,
+		     size_t size)
 {
 	struct probe_points points = {0};
-	struct trap_costs traps;
-	enum probe_kind kind;
-	int status = calibrate_traps(&kind, &traps);
+	int status = find_points(level, kind, &points, error, size);
 
-	if (status)
-		snprintf(error, size, "probes do not work on memtop itself: %s", strerror(-status));
 	if (!status)
-		status = find_points(level, kind, &points, error, size);
-	if (!status)
-		status = enter(level, &points, target, kind, &traps, canary, error, size);
+		status = enter(level, &points, target, kind, traps, canary, error, size);
 	if (status)
 		heap_level_leave(level);
 	snprintf(level->note, sizeof(level->note), "%s", status ? "" : points.note);
@@ -451,6 +455,8 @@ int heap_level_enter(struct heap_level *level, const struct heap_level_target *t
 {
 	const struct timespec pause = {.tv_nsec = YOUNG_LOOK_MS * 1000000l};
 	int status = probe_permission(error, size);
+	struct trap_costs traps;
+	enum probe_kind kind;
 
 	level->over_budget = 0;
 	if (status)
@@ -464,8 +470,14 @@ int heap_level_enter(struct heap_level *level, const struct heap_level_target *t
 			"heap needs memtop to run in the first PID namespace, not in a container's");
 		return -EOPNOTSUPP;
 	}
-	while ((status = try_enter(level, target, canary, error, size)) < 0 && status != -ENOMEM &&
-	       is_young(level->pid))
+	/* The probes are tried on memtop itself before the target is touched. */
+	status = calibrate_traps(&kind, &traps);
+	if (status) {
+		snprintf(error, size, "probes do not work on memtop itself: %s", strerror(-status));
+		return status;
+	}
+	while ((status = try_enter(level, target, kind, &traps, canary, error, size)) < 0 &&
+	       status != -ENOMEM && is_young(level->pid))
 		nanosleep(&pause, NULL);
 	return status;
 }

@@ -13,6 +13,13 @@
 #include "capture/lost_calls.h"
 #include "capture/procmaps.h"
 
+/* What this kernel's filters of system calls (seccomp) do to a target with return probes. */
+enum heap_level_filters {
+	FILTERS_UNKNOWN,
+	FILTERS_PASS,
+	FILTERS_FORBID,
+};
+
 struct heap_level {
 	pid_t pid;
 	double budget_percent;		   /* of the busiest thread; NAN = no governor */
@@ -24,9 +31,10 @@ struct heap_level {
 	struct probe_points points;	   /* that are watched */
 	unsigned book;			   /* how many were opened */
 	bool no_returns;		   /* no return probes in this one */
-	unsigned over_budget;		   /* looks, one after the other */
-	bool launched;			   /* the target is memtop's child: execs stop it */
-	bool held;			   /* the target runs only once the level is entered */
+	enum heap_level_filters filters;
+	unsigned over_budget; /* looks, one after the other */
+	bool launched;	      /* the target is memtop's child: execs stop it */
+	bool held;	      /* the target runs only once the level is entered */
 	struct forks forks;
 	struct lost_calls lost;
 };

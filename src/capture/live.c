@@ -225,6 +225,8 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 			heap_level_allocators(&live->heap, ret->allocators, SNAPSHOT_ALLOCATORS);
 	ret->side_known[SIDE_MAPS] = live->maps != NULL;
 	ret->side_known[SIDE_KERNEL] = live->kernel != NULL;
+	ret->kernel_off = live->kernel_off;
+	ret->overhead.kernel_core_percent = live->kernel_cost.core_percent;
 	for (unsigned i = 0; live->kernel && i < KERNEL_KINDS; i++) {
 		ret->kernel_kind_why[i] = kernel_side_lacks(live->kernel, ABI_KIND_SLAB + i);
 		ret->kernel_kind_known[i] = !ret->kernel_kind_why[i];
@@ -242,6 +244,7 @@ static void give_up(struct live *live)
 	heap_level_leave(&live->heap);
 	maps_side_close(live->maps);
 	pages_level_close(live->pages);
+	kernel_cost_stop(&live->kernel_cost);
 	kernel_side_close(live->kernel);
 	unwinder_close(live->options.unwinder);
 	live->maps = NULL;
@@ -259,6 +262,8 @@ static int live_read(struct source *source, uint64_t now_ns, struct snapshot *re
 		return -ESRCH;
 	}
 	pthread_mutex_lock(&live->lock);
+	if (live->kernel_let_go)
+		live_end_kernel(live);
 	if (live->restart)
 		now_ns = live_restart(live, now_ns);
 	live_notice_exec(live);
@@ -273,6 +278,8 @@ static int live_read(struct source *source, uint64_t now_ns, struct snapshot *re
 		ret->final = live->ended = true;
 	else if (live->execed)
 		ret->final = live->restart = true;
+	if (ret->final)
+		kernel_cost_pause(&live->kernel_cost);
 	pthread_mutex_unlock(&live->lock);
 	return 0;
 }
@@ -314,20 +321,12 @@ static int live_set_level(struct source *source, enum level level)
 static int live_watch_kernel(struct source *source, bool on)
 {
 	struct live *live = (struct live *)source;
+	int status;
 
-	if (on == (live->kernel != NULL))
-		return 0;
 	pthread_mutex_lock(&live->lock);
-	live->no_kernel[0] = '\0';
-	if (on) {
-		live_open_kernel(live);
-	} else {
-		kernel_side_close(live->kernel);
-		live->kernel = NULL;
-		sites_end_side(&live->sites, SIDE_KERNEL);
-	}
+	status = live_ask_for_kernel(live, on);
 	pthread_mutex_unlock(&live->lock);
-	return on == (live->kernel != NULL) ? 0 : -EOPNOTSUPP;
+	return status;
 }
 
 static int live_wait_fd(struct source *source)
@@ -345,6 +344,7 @@ static void live_close(struct source *source)
 	maps_side_close(live->maps);
 	pages_level_close(live->pages);
 	unwinder_close(live->options.unwinder);
+	kernel_cost_stop(&live->kernel_cost);
 	kernel_side_close(live->kernel);
 	sites_deinit(&live->sites);
 	memory_close(live->memory);
@@ -434,6 +434,7 @@ int live_open(const struct live_options *options, struct source **ret, char *err
 	live->generation = 1;
 	live->from_start = options->launched > 0;
 	pthread_mutex_init(&live->lock, NULL);
+	kernel_cost_init(&live->kernel_cost);
 	sites_init(&live->sites);
 	live->sites.last_id = options->last_id;
 	late_search_init(&live->late, options->pid);

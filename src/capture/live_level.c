@@ -169,23 +169,6 @@ static void new_generation(struct live *live, uint64_t now_ns)
 	*live->reason = '\0';
 }
 
-void live_open_kernel(struct live *live)
-{
-	if (!kernel_side_open(live->options.pid, live->options.unwinder, &live->kernel,
-			      live->no_kernel, sizeof(live->no_kernel)))
-		live->no_kernel[0] = '\0';
-}
-
-/* Kernel memory outlives programs; what was taken before is before the attach of the new book. */
-static void restart_kernel(struct live *live)
-{
-	if (!live->kernel)
-		return;
-	kernel_side_close(live->kernel);
-	live->kernel = NULL;
-	live_open_kernel(live);
-}
-
 /* Enters the level asked for, or under `auto` the highest that can be had. */
 int live_choose_level(struct live *live, char *error, size_t size)
 {
@@ -218,7 +201,6 @@ int live_choose_level(struct live *live, char *error, size_t size)
 uint64_t live_restart(struct live *live, uint64_t now_ns)
 {
 	char error[REASON_SIZE];
-
 	eventfd_t news;
 	bool held, watched;
 
@@ -239,14 +221,14 @@ uint64_t live_restart(struct live *live, uint64_t now_ns)
 	 */
 	watched = live->options.level == LEVEL_AUTO && !held;
 	if (watched)
-		restart_kernel(live);
+		live_restart_kernel(live);
 	live->heap.held = held;
 	if (live_choose_level(live, error, sizeof(error)))
 		live_give_reason(live, "%s", error);
 	live->heap.held = false;
 	live->from_start = held;
 	if (!watched)
-		restart_kernel(live);
+		live_restart_kernel(live);
 	if (held)
 		launch_go(live->options.pid);
 	now_ns = monotonic_ns(); /* all that takes a while */
@@ -274,7 +256,7 @@ static int step_to(struct live *live, enum level level)
 	if (level == LEVEL_HEAP)
 		live_give_reason(live, "%s", live->heap.note);
 	live->level = level;
-	restart_kernel(live);
+	live_restart_kernel(live);
 	return 0;
 }
 

@@ -98,6 +98,12 @@ static bool has_lost_probes(struct live *live, uint64_t now_ns)
 	return before && live->first_ended;
 }
 
+/* Of two times, of which 0 is whenever. */
+static unsigned sooner(unsigned one, unsigned other)
+{
+	return one && (one < other || !other) ? one : other;
+}
+
 static void look(struct live *live)
 {
 	uint64_t now_ns = monotonic_ns();
@@ -105,8 +111,10 @@ static void look(struct live *live)
 
 	live->soon_ms = 0;
 	live_notice_exec(live);
-	if (live->execed || live->restart)
+	if (live->execed || live->restart) {
+		kernel_cost_pause(&live->kernel_cost);
 		return;
+	}
 	/* An explicit level is taken at its word. */
 	if (live->options.level == LEVEL_AUTO && !live->let_go &&
 	    heap_level_over_budget(&live->heap, now_ns, why, sizeof(why)))
@@ -130,6 +138,7 @@ static void look(struct live *live)
 		pages_level_look(live->pages, now_ns);
 	if (live->kernel)
 		ledger_tick(kernel_side_ledger(live->kernel), now_ns);
+	live->soon_ms = sooner(live->soon_ms, live_look_at_kernel(live, monotonic_ns()));
 	follow_modules(live, now_ns);
 }
 

@@ -6,6 +6,7 @@
 #include "util/cleanup.h"
 #include "util/vec.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -135,11 +136,20 @@ static bool leaves_part(const struct walk *walk, const struct flow *flow)
 
 /* --- exits --- */
 
-static int add_exit(struct walk *walk, uint64_t address, bool first_argument)
+/* On x86 the kernel emulates direct jumps alone, on arm64 each of these instructions. */
+static bool is_stepped(const struct walk *walk, const struct flow *flow)
+{
+	return elf_code_machine(walk->code) == EM_X86_64 && flow->kind != FLOW_JUMP &&
+	       flow->kind != FLOW_BRANCH;
+}
+
+static int add_exit(struct walk *walk, const struct flow *flow, bool first_argument)
 {
 	if (walk->exits->count >= MAX_EXITS)
 		return refuse(walk, "it returns in too many places");
-	*vec_push(walk->exits) = (struct probe_exit){address, first_argument};
+	*vec_push(walk->exits) = (struct probe_exit){.place = flow->address,
+						     .first_argument = first_argument,
+						     .single_step = is_stepped(walk, flow)};
 	return 0;
 }
 
@@ -165,7 +175,7 @@ static int visit_jump(struct walk *walk, const struct flow *flow)
 		return 0;
 	}
 	if (name && returns_first_argument(name) && flow->kind != FLOW_BRANCH)
-		return add_exit(walk, flow->address, true);
+		return add_exit(walk, flow, true);
 	if (name) {
 		/* A function that others may use, and may replace, but hardly do. */
 		target = elf_code_definition(walk->code, name);
@@ -183,7 +193,7 @@ static int visit_exit(void *context, const struct flow *flow)
 
 	switch (flow->kind) {
 	case FLOW_RETURN:
-		return add_exit(walk, flow->address, false);
+		return add_exit(walk, flow, false);
 	case FLOW_POINTER:
 		return refuse(walk, "it ends in a jump through a pointer");
 	case FLOW_JUMP:

@@ -20,6 +20,7 @@ struct probe_exit {
 	uint64_t place; /* address; an offset once it is in a probe_point */
 	/* Not a return, but a jump to a function that gives its first argument back: memset(). */
 	bool first_argument;
+	bool single_step; /* the kernel does not emulate that instruction */
 };
 
 struct probe_exits {

@@ -148,32 +148,41 @@ int probes_attach(int program, enum probe_kind kind, bool returns, pid_t pid,
 
 #define MAX_CLOSERS 32
 
-static void *close_link(void *link)
+struct closing {
+	const int *links;
+	size_t count;
+	size_t next; /* the first that nobody has taken yet */
+};
+
+static void *close_links(void *context)
 {
-	close(*(int *)link);
+	struct closing *closing = context;
+	size_t i;
+
+	while ((i = __atomic_fetch_add(&closing->next, 1, __ATOMIC_RELAXED)) < closing->count)
+		close(closing->links[i]);
 	return NULL;
 }
 
 /*
  * The kernel waits for a grace period before a link is gone, one after the other if one thread
- * closes them all: the target would wait for its last breakpoint to go that much longer.
+ * closes them all: the target would wait for its last breakpoint to go that much longer. So several
+ * close, each the next one that is left: perf uprobes are a link each, and many.
  */
 void probes_detach(int *links, size_t *link_count)
 {
+	struct closing closing = {.links = links, .count = *link_count};
 	pthread_t closers[MAX_CLOSERS];
-	size_t started = 0, left = *link_count;
+	size_t started = 0;
 	sigset_t all, before;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	while (left > 1 && started < MAX_CLOSERS &&
-	       !pthread_create(&closers[started], NULL, close_link, &links[left - 1])) {
+	while (started < MAX_CLOSERS && started + 1 < closing.count &&
+	       !pthread_create(&closers[started], NULL, close_links, &closing))
 		started++;
-		left--;
-	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	while (left)
-		close(links[--left]);
+	close_links(&closing);
 	for (size_t i = 0; i < started; i++)
 		pthread_join(closers[i], NULL);
 	*link_count = 0;

@@ -178,15 +178,6 @@ pid_t procfs_live_thread(pid_t pid)
 	return found;
 }
 
-bool procfs_seccomp(pid_t pid)
-{
-	_cleanup_free_ char *text = NULL;
-	uint64_t mode;
-
-	return !procfs_read(pid, "status", &text, NULL) &&
-	       proctext_number(text, "Seccomp", &mode) && mode;
-}
-
 bool procfs_in_first_pid_namespace(void)
 {
 	char link[64];

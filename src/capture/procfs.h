@@ -56,9 +56,6 @@ int procstat_read(pid_t pid, struct procstat *ret);
  */
 bool proctext_number(const char *text, const char *key, uint64_t *ret);
 
-/* Does a filter of system calls (seccomp) watch over the process? */
-bool procfs_seccomp(pid_t pid);
-
 /* BPF programs know processes by their numbers in the first PID namespace. */
 bool procfs_in_first_pid_namespace(void);
 

@@ -4,6 +4,7 @@
 #include "capture/calibrate.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,12 +18,16 @@ static const char *const kind_names[PROBE_KIND_COUNT] = {
 static double point_cost_ns(const struct probe_point *point, const struct trap_costs *costs)
 {
 	double entry = point->single_step ? costs->single_step_ns : costs->entry_ns;
+	double exit = 0; /* the dearest */
 
+	for (size_t i = 0; i < point->exit_count; i++)
+		exit = fmax(exit,
+			    point->exits[i].single_step ? costs->single_step_ns : costs->entry_ns);
 	switch (point->returns) {
 	case PROBE_RETURN_TRAPPED:
 		return entry + costs->entry_return_ns - costs->entry_ns;
 	case PROBE_RETURN_EXITS:
-		return entry + costs->single_step_ns; /* a return is never emulated */
+		return entry + exit;
 	default:
 		return entry;
 	}

@@ -122,6 +122,8 @@ static void add(struct sites *sites, const struct ledger *ledger, enum side side
 			info->flags |= SITE_UNMATCHED;
 		if (describe->page_table(describe->context, site))
 			info->flags |= SITE_PAGE_TABLE;
+		if (describe->reclaimable(describe->context, site))
+			info->flags |= SITE_RECLAIMABLE;
 	}
 	*vec_push(&sites->samples) = (struct site_sample){.info = info};
 	*vec_push(&sites->origins) = (struct site_origin){.side = side, .slot = slot};

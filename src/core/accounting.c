@@ -182,6 +182,9 @@ void accounting_growth(struct baseline *baseline, const struct snapshot *snapsho
 	ret->user_bytes = difference(user_live(sides), baseline->live_bytes[SIDE_USER]);
 	ret->maps_bytes = difference(totals_live_bytes(&sides[SIDE_MAPS].totals),
 				     baseline->live_bytes[SIDE_MAPS]);
+	/* Watched again, it begins with an empty book. */
+	if (!sides[SIDE_KERNEL].known)
+		baseline->live_bytes[SIDE_KERNEL] = 0;
 	ret->kernel_bytes = difference(totals_live_bytes(&sides[SIDE_KERNEL].totals),
 				       baseline->live_bytes[SIDE_KERNEL]);
 	if (snapshot->level == LEVEL_PAGES) {

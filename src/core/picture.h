@@ -144,6 +144,7 @@ struct picture {
 	struct growth growth;
 	struct forecast forecast;
 	struct side_stats sides[SIDE_COUNT];
+	bool kernel_off;			      /* as in struct snapshot */
 	struct side_stats kernel_kinds[KERNEL_KINDS]; /* add up to the kernel side, but for what its
 							 table of sites could not hold */
 	const char *kernel_kind_why[KERNEL_KINDS];    /* as in struct snapshot */
@@ -151,7 +152,7 @@ struct picture {
 	uint64_t losses_total;
 	struct unwinder_status unwind;
 	double truncated_percent;   /* of the user's allocations, by stack; NAN = none yet */
-	uint64_t floor_bytes_per_s; /* under which nothing is called growth */
+	uint64_t floor_bytes_per_s; /* of RSS; that of a side is picture_floor() */
 	double names_percent;	    /* share of frames named; NAN = not known; app fills it in */
 	size_t holding_count;	    /* as in struct snapshot */
 	struct holding_stats holdings[HOLDING_MOST];
@@ -165,6 +166,15 @@ struct picture {
 	size_t site_count; /* in the order of the snapshot */
 	const struct site_stats *sites;
 };
+
+/* Its book was closed, and the side has another one: what stands there is of no use any more. */
+static inline bool site_is_past(const struct picture *picture, const struct site_stats *site)
+{
+	return site->ended && picture->sides[site->info->side % SIDE_COUNT].known;
+}
+
+/* Under which nothing of a side is called growth: the kernel's is lower than that of RSS. */
+double picture_floor(const struct picture *picture, enum side side);
 
 /* A deep copy (sites and history; infos and modules stay borrowed); free with picture_free(). */
 struct picture *picture_copy(const struct picture *picture);

@@ -265,6 +265,7 @@ static json_t *overhead_object(const struct selection *selection)
 		  picture->sides[SIDE_USER].known);
 	put_known(object, "unwind_tables_refused", unwind->tables_refused,
 		  picture->sides[SIDE_USER].known);
+	put_real(object, "kernel_core_percent", overhead->kernel_core_percent);
 	return object;
 }
 
@@ -331,6 +332,7 @@ static json_t *site_object(const struct selection *selection, const struct site_
 	put(object, "unmatched", json_boolean(!matched));
 	put_known(object, "resident_bytes", site->resident_bytes, site->resident_known);
 	put(object, "ended", json_boolean(site->ended));
+	put(object, "reclaimable", json_boolean(info->flags & SITE_RECLAIMABLE));
 	return object;
 }
 

@@ -490,3 +490,21 @@ char *fixture_dump(const struct canvas *canvas)
 	text[used] = '\0';
 	return text;
 }
+
+void fixture_kernel_grows(struct fixture *fixture, bool cache)
+{
+	struct side_stats *side = &fixture->picture.sides[SIDE_KERNEL];
+
+	for (unsigned i = 0; i < FIXTURE_SITES; i++) {
+		struct site_stats *site = &fixture->sites[i];
+
+		if (fixture->infos[i].side != SIDE_KERNEL)
+			continue;
+		if (cache)
+			fixture->infos[i].flags |= SITE_RECLAIMABLE;
+		else
+			site->judgment.verdict = VERDICT_LEAKING;
+		side->rate_bytes_per_s = site->rate_bytes_per_s = 30 * 1024;
+		side->delta_bytes = site->delta_bytes = 60 * 30 * 1024;
+	}
+}

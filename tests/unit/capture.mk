@@ -8,6 +8,8 @@ UNIT_CAPTURE_TESTS = \
 	tests/unit/test_forks tests/unit/test_heap_level tests/unit/test_kernel_modules \
 	tests/unit/test_lifetime tests/unit/test_maps_book tests/unit/test_memory \
 	tests/unit/test_pace tests/unit/test_pages_table tests/unit/test_probe_site tests/unit/test_procfs \
+	tests/unit/test_pages_table tests/unit/test_probe_site tests/unit/test_probes \
+	tests/unit/test_procfs \
 	tests/unit/test_procmaps tests/unit/test_residency tests/unit/test_target
 check_PROGRAMS += $(UNIT_CAPTURE_TESTS)
 TESTS += $(UNIT_CAPTURE_TESTS)
@@ -47,6 +49,9 @@ tests_unit_test_code_flow_LDADD = $(UNIT_CAPTURE_LIBS)
 tests_unit_test_allocators_SOURCES = tests/unit/test_allocators.c
 tests_unit_test_allocators_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_allocators_LDADD = $(UNIT_CAPTURE_LIBS)
+tests_unit_test_probes_SOURCES = tests/unit/test_probes.c
+tests_unit_test_probes_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_probes_LDADD = $(UNIT_CAPTURE_LIBS)
 tests_unit_test_probe_site_SOURCES = tests/unit/test_probe_site.c
 tests_unit_test_probe_site_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_probe_site_LDADD = $(UNIT_CAPTURE_LIBS)

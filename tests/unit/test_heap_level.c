@@ -108,6 +108,100 @@ static void too_many_are_refused(void **state)
 			 -ENOMEM);
 }
 
+static const struct probe *only(const struct heap_probes *probes, enum heap_role role)
+{
+	assert_int_equal(probes->counts[role], 1);
+	return probes->probes[role];
+}
+
+/* What the kernel single-steps is told to the programs, which count it; all else is not. */
+static void steps_are_in_the_cookies(void **state)
+{
+	struct probe_exit exits[] = {{.place = 0x30, .single_step = true},
+				     {.place = 0x40, .first_argument = true}};
+	const struct allocator_function bulk = {.name = "mallctl", .flags = ALLOCATOR_BULK};
+	char path[] = "/lib/allocator";
+	struct probe_point data[] = {
+		{.path = path,
+		 .probe_offset = 1,
+		 .cookie = ABI_KIND_MALLOC,
+		 .returns = PROBE_RETURN_TRAPPED},
+		{.path = path, .probe_offset = 2, .frees = true},
+		{.path = path, .probe_offset = 3, .frees = true, .single_step = true},
+		{.path = path,
+		 .probe_offset = 4,
+		 .cookie = ABI_KIND_NEW | ABI_COOKIE_AT_RETURN,
+		 .returns = PROBE_RETURN_EXITS,
+		 .exits = exits,
+		 .exit_count = 2},
+		{.path = path,
+		 .probe_offset = 5,
+		 .cookie = ABI_BULK_NAMED,
+		 .frees = true,
+		 .function = &bulk,
+		 .single_step = true},
+	};
+	const struct probe_points points = {.data = data, .count = 5};
+	struct heap_probes probes;
+
+	(void)state;
+	heap_level_probes(&points, &probes);
+	assert_int_equal(only(&probes, HEAP_ALLOCATES)->cookie, ABI_KIND_MALLOC);
+	assert_int_equal(only(&probes, HEAP_FREES)->offset, 2);
+	assert_int_equal(only(&probes, HEAP_FREES)->cookie, 0);
+	assert_int_equal(only(&probes, HEAP_RELEASES)->offset, 3);
+	assert_int_equal(only(&probes, HEAP_RELEASES)->cookie, ABI_COOKIE_STEPPED);
+	assert_int_equal(only(&probes, HEAP_ENTERS)->cookie,
+			 ABI_KIND_NEW | ABI_COOKIE_AT_RETURN | ABI_COOKIE_STEPS_RETURN);
+	assert_int_equal(probes.counts[HEAP_LEAVES], 2);
+	assert_int_equal(probes.probes[HEAP_LEAVES][0].cookie, ABI_COOKIE_STEPPED);
+	assert_int_equal(probes.probes[HEAP_LEAVES][1].cookie, ABI_COOKIE_FIRST_ARGUMENT);
+	/* Its programs tell by the whole cookie what it is. */
+	assert_int_equal(only(&probes, HEAP_BULK)->cookie, ABI_BULK_NAMED);
+	heap_level_probes_deinit(&probes);
+}
+
+static double event_ns(struct heap_statistics now)
+{
+	const struct trap_costs traps = {.entry_ns = 700,
+					 .entry_return_ns = 1200,
+					 .single_step_ns = 9000,
+					 .statistics_ns = 50};
+	const struct heap_statistics before = {
+		.session_runs = 7, .leaving_runs = 9, .run_time_ns = 1000};
+	double ns;
+
+	now.session_runs += 7;
+	now.leaving_runs += 9;
+	now.run_time_ns += 1000;
+	assert_true(cost_of_event(&traps, &before, &now, 200, &ns));
+	assert_false(cost_of_event(&traps, &before, &now, 201, &ns));
+	return ns;
+}
+
+/* 100 calls that allocate and 100 that free, each run of a program 100 ns, by each kind of probes.
+ */
+static void what_an_event_costs(void **state)
+{
+	(void)state;
+	/* A session runs twice a call; there and at a free the clock is read once a run. */
+	assert_float_equal(event_ns((struct heap_statistics){.session_runs = 200,
+							     .freeing_runs = 100,
+							     .run_time_ns = 300 * 150}),
+			   (1200 + 200 + 700 + 100) / 2.0, 1e-6);
+	assert_float_equal(event_ns((struct heap_statistics){.entering_runs = 100,
+							     .returning_runs = 100,
+							     .freeing_runs = 100,
+							     .run_time_ns = 300 * 150}),
+			   (1200 + 200 + 700 + 100) / 2.0, 1e-6);
+	/* Return instructions have a trap as an entry has; if they are stepped, that is added. */
+	assert_float_equal(event_ns((struct heap_statistics){.entering_runs = 100,
+							     .leaving_runs = 100,
+							     .freeing_runs = 100,
+							     .run_time_ns = 300 * 150}),
+			   (1400 + 200 + 700 + 100) / 2.0, 1e-6);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -116,6 +210,8 @@ int main(void)
 		cmocka_unit_test(an_unknown_limit_is_a_modest_one),
 		cmocka_unit_test(by_number),
 		cmocka_unit_test(too_many_are_refused),
+		cmocka_unit_test(steps_are_in_the_cookies),
+		cmocka_unit_test(what_an_event_costs),
 	};
 
 	return cmocka_run_group_tests_name("heap_level", tests, NULL, NULL);

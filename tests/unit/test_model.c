@@ -184,6 +184,29 @@ static void test_unmatched(void **state)
 	model_free(model);
 }
 
+/* It grows most, and is counted; but nothing is said of it, and it leads nothing. */
+static void test_reclaimable(void **state)
+{
+	struct simulated *simulated = *state;
+	struct model *model = model_new();
+	const struct picture *picture = NULL;
+	const struct site_stats *site;
+
+	simulated->sites[0].info.flags = SITE_RECLAIMABLE;
+	simulated->sites[0].info.side = SIDE_KERNEL;
+	simulated->snapshot.side_known[SIDE_KERNEL] = true;
+	for (unsigned i = 0; i < 40; i++)
+		picture = tick(model, simulated, 1);
+	site = &picture->sites[0];
+	assert_true(site->delta_bytes > (int64_t)MB);
+	assert_true(site->judgment.rate_bytes_per_s > 65536);
+	assert_int_equal(site->judgment.verdict, VERDICT_STEADY);
+	assert_int_equal(picture->sides[SIDE_KERNEL].delta_bytes, site->delta_bytes);
+	assert_int_not_equal(picture->judgment.verdict, VERDICT_LEAKING);
+	assert_int_equal(picture->top_site, 0);
+	model_free(model);
+}
+
 /* Each byte of the kernel side is of one kind; other sides and unmatched caches have none. */
 static void test_kernel_kinds(void **state)
 {
@@ -526,6 +549,7 @@ int main(void)
 		TEST(test_marks),
 		TEST(test_generation),
 		TEST(test_unmatched),
+		TEST(test_reclaimable),
 		TEST(test_kernel_kinds),
 		TEST(test_parts_add_up),
 		TEST(test_parts),
