@@ -29,8 +29,8 @@
 #define DEVICE_UNSET ((dev_t)-1)
 
 struct fds {
-	pid_t pid;
-	DIR *directory; /* NULL: between two looks */
+	pid_t pid, thread; /* that is asked */
+	DIR *directory;	   /* NULL: between two looks */
 	int fdinfo;
 	dev_t memfd_device; /* the file system that memfds lie in */
 	struct lives lives;
@@ -256,12 +256,15 @@ static void see(struct fds *fds, const char *number)
 
 static int begin_look(struct fds *fds)
 {
-	char path[64];
+	_cleanup_free_ char *fdinfo = NULL, *path = NULL;
 	int error;
 
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo", fds->pid);
-	fds->fdinfo = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	snprintf(path, sizeof(path), "/proc/%d/fd", fds->pid);
+	fds->thread = procfs_live_thread(fds->pid);
+	if (!fds->thread)
+		return -ESRCH;
+	fdinfo = procfs_path(fds->pid, fds->thread, "fdinfo");
+	path = procfs_path(fds->pid, fds->thread, "fd");
+	fds->fdinfo = open(fdinfo, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	fds->directory = opendir(path);
 	if (!fds->directory || fds->fdinfo < 0) {
 		error = -errno;
@@ -299,6 +302,11 @@ int fds_step(struct fds *fds, uint64_t until_ns)
 			error = -errno;
 			end_look(fds);
 			break;
+		}
+		/* What a thread that ended meanwhile does not list is not closed. */
+		if (!entry && procfs_live_thread(fds->pid) != fds->thread) {
+			end_look(fds);
+			return procfs_live_thread(fds->pid) ? 0 : -ESRCH;
 		}
 		if (!entry)
 			return finish_look(fds);

@@ -45,6 +45,8 @@ struct live {
 	uint64_t modules_ns;
 	struct pace modules_pace;
 	uint64_t unmapped; /* unwinder_ops.unmapped() at the last look */
+	uint64_t first_ns; /* last look whether its first thread lives */
+	bool first_ended;  /* found then */
 	bool in_vain;	   /* looking because it rose found nothing */
 	unsigned soon_ms;  /* in which a meter of cost wants the next look; 0: whenever */
 	struct target_identity identity;

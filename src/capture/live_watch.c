@@ -4,6 +4,8 @@
  */
 #include "capture/live_state.h"
 
+#include "capture/procfs.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -20,6 +22,7 @@
 #define SURE_MS	   60 /* not less than the cost meter's shortest sample */
 #define MODULES_NS 300000000ull
 #define LINKER_NS  10000000
+#define FIRST_NS   1000000000ull
 /* For tables in a look: a reader waits for it at most. */
 #define COMPILE_MS 10
 
@@ -77,6 +80,24 @@ static void follow_modules(struct live *live, uint64_t now_ns)
 		unwinder->ops->work(unwinder, COMPILE_MS);
 }
 
+/*
+ * The kernel binds probes to the memory of the first thread. Once that one has ended, and the
+ * process goes on, probes are taken out of it whenever anybody's of the same function are. A
+ * process that is about to end as a whole is like that for a moment: it has to stay so.
+ */
+static bool has_lost_probes(struct live *live, uint64_t now_ns)
+{
+	bool before = live->first_ended;
+	pid_t thread;
+
+	if (!live->heap.heap || live->let_go || now_ns - live->first_ns < FIRST_NS)
+		return false;
+	live->first_ns = now_ns;
+	thread = procfs_live_thread(live->options.pid);
+	live->first_ended = thread && thread != live->options.pid;
+	return before && live->first_ended;
+}
+
 /* Of two times, of which 0 is whenever. */
 static unsigned sooner(unsigned one, unsigned other)
 {
@@ -98,6 +119,13 @@ static void look(struct live *live)
 	if (live->options.level == LEVEL_AUTO && !live->let_go &&
 	    heap_level_over_budget(&live->heap, now_ns, why, sizeof(why)))
 		live_leave_heap(live, why);
+	if (has_lost_probes(live, now_ns)) {
+		if (live->options.level == LEVEL_AUTO)
+			live_leave_heap(live, "its first thread ended, so probes miss calls");
+		else
+			live_give_reason(live, "its first thread ended, so probes miss calls: "
+					       "level pages sees the others");
+	}
 	if (live->heap.heap)
 		ledger_tick(heap_ledger(live->heap.heap), now_ns);
 	if (live->heap.heap && !live->let_go) {

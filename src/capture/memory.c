@@ -27,8 +27,8 @@
 #define MAX_REMEMBERED_NS (1000ull * WALK_BUDGET_NS) /* of debt: no walk waits longer than that */
 
 struct memory_reader {
-	pid_t pid;
-	int smaps_fd; /* -1: between two walks */
+	pid_t pid, thread; /* whose files tell of the memory */
+	int smaps_fd;	   /* -1: between two walks */
 	int64_t budget_ns;
 	struct smaps smaps;
 	struct map stack_by_thread; /* TID -> a stack pointer of it */
@@ -43,7 +43,7 @@ struct memory_reader *memory_open(pid_t pid)
 {
 	struct memory_reader *reader = xcalloc(1, sizeof(*reader));
 
-	reader->pid = pid;
+	reader->pid = reader->thread = pid;
 	reader->smaps_fd = -1;
 	return reader;
 }
@@ -219,7 +219,7 @@ static bool read_piece(struct memory_reader *reader)
 
 static bool start_walk(struct memory_reader *reader)
 {
-	_cleanup_free_ char *path = xasprintf("/proc/%d/smaps", reader->pid);
+	_cleanup_free_ char *path = procfs_path(reader->pid, reader->thread, "smaps");
 
 	reader->smaps_fd = open(path, O_RDONLY | O_CLOEXEC);
 	return reader->smaps_fd >= 0;
@@ -286,18 +286,40 @@ static void give_parts(const struct smaps_parts *parts, struct memory *ret)
 	take_from(&ret->stacks_bytes, sum);
 }
 
+static int read_status(const struct memory_reader *reader, struct memory *ret)
+{
+	_cleanup_free_ char *path = procfs_path(reader->pid, reader->thread, "status");
+	_cleanup_free_ char *text = NULL;
+	int error = procfs_read_path(path, &text, NULL);
+
+	if (error)
+		return error == -ENOENT ? -ESRCH : error;
+	return memory_parse_status(text, ret);
+}
+
+/* The thread that was asked has ended: another one may tell. */
+static int read_status_of_another(struct memory_reader *reader, struct memory *ret)
+{
+	pid_t thread = procfs_live_thread(reader->pid);
+
+	if (!thread || thread == reader->thread)
+		return -ESRCH;
+	reader->thread = thread;
+	end_walk(reader);
+	return read_status(reader, ret);
+}
+
 int memory_read(struct memory_reader *reader, bool heap_is_watched, struct memory *ret)
 {
-	_cleanup_free_ char *text = NULL;
 	int error;
 
 	/* The two rules for heap do not mix: a walk sorted by the other one is of no use. */
 	if (reader->heap_was_watched != heap_is_watched)
 		reader->parts_known = false;
 	walk(reader, heap_is_watched);
-	error = procfs_read(reader->pid, "status", &text, NULL);
-	if (!error)
-		error = memory_parse_status(text, ret);
+	error = read_status(reader, ret);
+	if (error == -ESRCH)
+		error = read_status_of_another(reader, ret);
 	if (error)
 		return error;
 	if (reader->parts_known)

@@ -201,11 +201,22 @@ static void end_walk(struct pages_level *level)
 }
 
 /* Its memory goes before it does: what is not there then was not given back by the program. */
-static bool has_memory(const struct pages_level *level)
+static bool thread_has_memory(const struct pages_level *level, pid_t thread)
 {
+	_cleanup_free_ char *path = procfs_path(level->pid, thread, "statm");
 	_cleanup_free_ char *text = NULL;
 
-	return !procfs_read(level->pid, "statm", &text, NULL) && strncmp(text, "0 ", 2);
+	return !procfs_read_path(path, &text, NULL) && strncmp(text, "0 ", 2);
+}
+
+static bool has_memory(const struct pages_level *level)
+{
+	pid_t thread;
+
+	if (thread_has_memory(level, level->pid))
+		return true;
+	thread = procfs_live_thread(level->pid);
+	return thread && thread_has_memory(level, thread);
 }
 
 static int read_piece(struct pages_level *level, uint64_t start, uint64_t end,

@@ -5,6 +5,7 @@
 #include "util/cleanup.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -136,6 +137,45 @@ bool proctext_number(const char *text, const char *key, uint64_t *ret)
 		return true;
 	}
 	return false;
+}
+
+char *procfs_path(pid_t pid, pid_t thread, const char *name)
+{
+	if (thread == pid)
+		return xasprintf("/proc/%d/%s", pid, name);
+	return xasprintf("/proc/%d/task/%d/%s", pid, thread, name);
+}
+
+static bool has_ended(pid_t pid, pid_t thread)
+{
+	_cleanup_free_ char *path = procfs_path(pid, thread, "stat");
+	_cleanup_free_ char *text = NULL;
+	struct procstat stat;
+
+	/* On its way out it gives back its descriptors and its memory before it is a zombie. */
+	return procfs_read_path(path, &text, NULL) || procstat_parse(text, &stat) ||
+	       stat.flags & PROCSTAT_EXITING || strchr("ZXx", stat.state);
+}
+
+pid_t procfs_live_thread(pid_t pid)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/task", pid);
+	struct dirent *entry;
+	pid_t found = 0;
+	DIR *directory;
+
+	if (!has_ended(pid, pid))
+		return pid;
+	directory = opendir(path);
+	while (directory && !found && (entry = readdir(directory))) {
+		pid_t thread = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
+
+		if (thread > 0 && thread != pid && !has_ended(pid, thread))
+			found = thread;
+	}
+	if (directory)
+		closedir(directory);
+	return found;
 }
 
 bool procfs_in_first_pid_namespace(void)

@@ -19,6 +19,15 @@ int procfs_read_path(const char *path, char **ret, size_t *size);
 /* The same for /proc/PID/NAME. A missing process is -ESRCH rather than -ENOENT. */
 int procfs_read(pid_t pid, const char *name, char **ret, size_t *size);
 
+/*
+ * The process itself while its first thread runs. Where that one has ended (pthread_exit) and
+ * others run, /proc/PID tells neither of memory nor of descriptors any more: one of the others,
+ * whose files do. 0: all have ended.
+ */
+pid_t procfs_live_thread(pid_t pid);
+/* /proc/PID/NAME, or /proc/PID/task/THREAD/NAME where that is another one; the caller frees it. */
+char *procfs_path(pid_t pid, pid_t thread, const char *name);
+
 /* What one line of /proc/PID/stat tells. Addresses are 0 or 1 for who may not trace the process. */
 struct procstat {
 	pid_t pid;

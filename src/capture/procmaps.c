@@ -107,6 +107,19 @@ int procmaps_parse(char *text, struct procmaps *ret)
 	return 0;
 }
 
+/* Where the first thread has ended. */
+static int read_of_thread(pid_t pid, char **ret)
+{
+	pid_t thread = procfs_live_thread(pid);
+	_cleanup_free_ char *path = procfs_path(pid, thread, "maps");
+	int error = thread ? procfs_read_path(path, ret, NULL) : -ESRCH;
+
+	if (error || **ret)
+		return error;
+	free(*ret);
+	return -ESRCH;
+}
+
 int procmaps_read(pid_t pid, struct procmaps *ret)
 {
 	char *text;
@@ -117,7 +130,9 @@ int procmaps_read(pid_t pid, struct procmaps *ret)
 		return error;
 	if (!*text) {
 		free(text);
-		return -ESRCH;
+		error = read_of_thread(pid, &text);
+		if (error)
+			return error;
 	}
 	return procmaps_parse(text, ret);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "capture/residency.h"
 
+#include "capture/procfs.h"
 #include "util/alloc.h"
 #include "util/cleanup.h"
 
@@ -59,10 +60,10 @@ static uint64_t find_zero_frame(void)
 int residency_open(struct residency *residency, pid_t pid, bool plain)
 {
 	struct scan_argument argument = {.size = sizeof(argument), .return_mask = SCAN_PRESENT};
-	char path[64];
+	pid_t thread = procfs_live_thread(pid);
+	_cleanup_free_ char *path = procfs_path(pid, thread ? thread : pid, "pagemap");
 
 	memset(residency, 0, sizeof(*residency));
-	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
 	residency->fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (residency->fd < 0)
 		return errno == ENOENT ? -ESRCH : -errno;

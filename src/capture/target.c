@@ -69,13 +69,11 @@ int target_check(pid_t pid, char *error, size_t size)
 	return 0;
 }
 
-static int read_exe(pid_t pid, char *ret, size_t size)
+static int read_exe(pid_t pid, pid_t thread, char *ret, size_t size)
 {
-	char path[32];
-	ssize_t n;
+	_cleanup_free_ char *path = procfs_path(pid, thread, "exe");
+	ssize_t n = readlink(path, ret, size - 1);
 
-	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
-	n = readlink(path, ret, size - 1);
 	ret[n > 0 ? n : 0] = '\0';
 	return n < 0 ? -errno : 0;
 }
@@ -91,7 +89,8 @@ int target_state_read(pid_t pid, struct target_state *ret)
 	ret->pid = pid;
 	snprintf(ret->comm, sizeof(ret->comm), "%.15s", stat.comm);
 	/* May be forbidden where the rest is not: the name is for people only. */
-	read_exe(pid, ret->exe, sizeof(ret->exe));
+	if (read_exe(pid, pid, ret->exe, sizeof(ret->exe)) && has_ended(&stat))
+		read_exe(pid, procfs_live_thread(pid), ret->exe, sizeof(ret->exe));
 	ret->status = TARGET_RUNNING;
 	ret->exit_code = -1;
 	ret->threads = stat.threads;
@@ -158,7 +157,7 @@ static int visit_name(pid_t pid, const struct procstat *stat, void *data)
 	struct name_search *search = data;
 	char exe[4096], *base, *cut;
 
-	if (!read_exe(pid, exe, sizeof(exe))) {
+	if (!read_exe(pid, pid, exe, sizeof(exe))) {
 		cut = strstr(exe, suffix);
 		if (cut && !cut[sizeof(suffix) - 1])
 			*cut = '\0';

@@ -285,6 +285,53 @@ def a_short_life_ends_well():
         check(MANY <= row(last, "touch_pages") <= MANY + 8, f"the last table: {rows(last)}")
 
 
+def held(tick, name):
+    return next(row["value"] for row in tick["holdings"] if row["name"] == name)
+
+
+def is_zombie(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return file.read().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def the_first_thread_may_end():
+    """Then /proc/PID is that of a zombie, while the others go on."""
+    with Holder() as target, Pages(target.pid) as memtop:
+        begin(memtop)
+        target.do("touch_pages")
+        settles(memtop, {"touch_pages": MANY})
+        target.do("open_files", 20)
+        count = len(os.listdir(f"/proc/{target.pid}/fd"))
+        tick = memtop.tick_where(lambda tick: held(tick, "fds") == count, "descriptors")
+        gone = sum(row["gone"] or 0 for row in tick["holdings"])
+        target.do("end_leader", 0)
+        memtop.tick_where(lambda tick: is_zombie(target.pid), "the end of the first thread")
+        target.do("touch_pages")
+        settles(memtop, {"touch_pages": 2 * MANY})
+        target.do("open_files", 7)
+        tick = memtop.tick_where(lambda tick: held(tick, "fds") == count + 7, "more descriptors")
+        check_equal(sum(row["gone"] or 0 for row in tick["holdings"]), gone, "none was closed")
+        check_equal(tick["target"]["state"], "running", "state")
+        check(tick["target"]["exe"].endswith("pages_holder"), f"exe {tick['target']['exe']}")
+        target.do("map_region", 100)
+        target.do("unmap_half", 0)
+        target.do("touch_in_thread")
+        settles(memtop, {"touch_pages": 3 * MANY})
+
+
+def without_its_first_thread_the_heap_is_left():
+    """The kernel takes probes out of such a process: it is said, and pages go on."""
+    with Holder() as target, Batch("--side", "user", "--top", "0", "-p", str(target.pid),
+                                   delay=0.2) as memtop:
+        check_equal(memtop.tick()["level"], "heap", "the level")
+        target.do("end_leader", 0)
+        tick = memtop.tick_where(lambda tick: tick["level"] == "pages", "level pages")
+        check("its first thread ended" in tick["level_reason"], f"why: {tick['level_reason']}")
+        memtop.tick_with_tables()
+        target.do("touch_pages")
+        memtop.tick_where(lambda tick: MANY <= row(tick, "touch_pages") <= MANY + 8, "pages")
+
+
 class Maps(Batch):
     def __init__(self, pid):
         super().__init__("--level", "pages", "--side", "maps", "--top", "0", "-p", str(pid),
@@ -366,4 +413,5 @@ run([fresh_pages_are_their_stacks, pages_given_back_leave_their_rows,
      copies_after_a_fork_stay_whose_they_were,
      pages_go_to_swap_and_come_back, files_are_read_in_around_a_fault, huge_pages_are_one_fault,
      perception_service_adds_up, a_short_life_ends_well,
+     the_first_thread_may_end, without_its_first_thread_the_heap_is_left,
      mappings_are_exact_to_the_page, mappings_say_what_is_resident])

@@ -326,6 +326,37 @@ WAY end_child(size_t pages)
 	waitpid(child, NULL, 0);
 }
 
+static pthread_t leader;
+
+static int serve(void);
+
+static void *serve_alone(void *argument)
+{
+	(void)argument;
+	pthread_join(leader, NULL);
+	puts("ok");
+	exit(serve());
+}
+
+/* The first thread ends, and the process lives on. */
+WAY end_leader(size_t pages)
+{
+	pthread_t thread;
+
+	(void)pages;
+	leader = pthread_self();
+	if (pthread_create(&thread, NULL, serve_alone, NULL))
+		exit(1);
+	pthread_exit(NULL);
+}
+
+WAY open_files(size_t pages)
+{
+	while (pages--)
+		if (open("/dev/null", O_RDONLY | O_CLOEXEC) < 0)
+			exit(1);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(size_t pages);
@@ -344,7 +375,8 @@ static const struct {
 	{"remap_shrink", remap_shrink},	  {"remap_elsewhere", remap_elsewhere},
 	{"fail_to_remap", fail_to_remap}, {"map_over", map_over},
 	{"move_break", move_break},	  {"grow_buffers", grow_buffers},
-	{"free_buffers", free_buffers},
+	{"free_buffers", free_buffers},	  {"end_leader", end_leader},
+	{"open_files", open_files},
 };
 
 static int run(const char *name, size_t pages)
@@ -358,13 +390,11 @@ static int run(const char *name, size_t pages)
 	return -1;
 }
 
-int main(void)
+static int serve(void)
 {
 	char line[128], name[64];
 	size_t pages;
 
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	puts("ready");
 	while (fgets(line, sizeof(line), stdin)) {
 		if (sscanf(line, "%63s %zu", name, &pages) != 2 || run(name, pages)) {
 			fprintf(stderr, "no such command: %s", line);
@@ -375,4 +405,11 @@ int main(void)
 	if (child > 0)
 		kill(child, 9);
 	return 0;
+}
+
+int main(void)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	puts("ready");
+	return serve();
 }
