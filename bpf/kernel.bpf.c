@@ -47,6 +47,7 @@ LEDGER_ARRAY(caches, struct abi_cache);
 LEDGER_ARRAY(page_counts, u32); /* by page number, modulo: live blocks that begin there */
 
 #define GFP_DIRECT_RECLAIM  0x400u     /* may sleep: so not in an interrupt */
+#define GFP_RECLAIMABLE	    0x10u      /* the kernel takes it back when memory is short */
 #define CONTEXT_INTERRUPTED 0x00ff0100 /* NMI, hard interrupt, serving a soft interrupt */
 #define ZERO_SIZE_POINTER   16	       /* what kmalloc(0) gives */
 #define INNER_FRAMES	    12	       /* the call site is among the first so many frames */
@@ -80,6 +81,7 @@ struct {
 unsigned long long text_start[KERNEL_TEXTS];
 unsigned long long text_end[KERNEL_TEXTS];
 unsigned int text_use[KERNEL_TEXTS];
+unsigned int text_count; /* the rest is empty */
 
 /*
  * By page number, modulo: how much is booked that is there, objects and pages. It is so small that
@@ -262,8 +264,15 @@ static __always_inline u32 capture(void *ctx, struct abi_thread *thread, u32 cpu
 	return raw;
 }
 
-/* Keeps the cache's name for user space: the site knows only its address. */
-static __always_inline void remember_cache(u64 address, const char *name)
+static __always_inline u32 reclaimable_flag(void)
+{
+	if (bpf_core_enum_value_exists(enum _slab_flag_bits, _SLAB_RECLAIM_ACCOUNT))
+		return 1u << bpf_core_enum_value(enum _slab_flag_bits, _SLAB_RECLAIM_ACCOUNT);
+	return 0x00020000;
+}
+
+/* Keeps what user space wants to know of the cache: the site knows only its address. */
+static __always_inline void remember_cache(u64 address, struct kmem_cache *cache)
 {
 	u32 home = (address * ABI_HASH_MULTIPLIER) >> 40;
 
@@ -278,7 +287,8 @@ static __always_inline void remember_cache(u64 address, const char *name)
 		if (!seen)
 			seen = __sync_val_compare_and_swap(&entry->cache, 0, address);
 		if (!seen) {
-			bpf_probe_read_kernel_str(entry->name, sizeof(entry->name), name);
+			entry->reclaimable = (cache->flags & reclaimable_flag()) != 0;
+			bpf_probe_read_kernel_str(entry->name, sizeof(entry->name), cache->name);
 			return;
 		}
 		if (seen == address)
@@ -365,7 +375,7 @@ static __always_inline void book_implicit_free(u64 address)
  * another of the target's threads may come by on the same CPU.
  */
 static __always_inline void book_own(void *ctx, u64 call_site, u64 address, u64 size,
-				     struct kmem_cache *cache)
+				     struct kmem_cache *cache, u64 gfp)
 {
 	u32 cpu = bpf_get_smp_processor_id();
 	struct abi_thread *thread = bpf_map_lookup_elem(&threads, &cpu);
@@ -385,7 +395,9 @@ static __always_inline void book_own(void *ctx, u64 call_site, u64 address, u64 
 	write_once(thread->window[0], (u64)cache);
 	cache_address = read_once(thread->window[0]);
 	if (cache)
-		remember_cache(cache_address, cache->name);
+		remember_cache(cache_address, cache);
+	else if (gfp & GFP_RECLAIMABLE)
+		cache_address = ABI_CACHE_KMALLOC_RECLAIMABLE;
 	__sync_fetch_and_add(home, 1);
 	__sync_fetch_and_add(on_page, 1);
 	__sync_fetch_and_add(page_filter_of(address), 1);
@@ -432,7 +444,7 @@ int kmalloc(u64 *ctx)
 		return 0;
 	if (read_once(page_measure.on))
 		measure_page_base(ctx[1], ctx[3]);
-	book_own(ctx, ctx[0], address, ctx[2], 0);
+	book_own(ctx, ctx[0], address, ctx[2], 0, ctx[4]);
 	return 0;
 }
 
@@ -447,7 +459,7 @@ int kmem_cache_alloc(u64 *ctx)
 		return 0;
 	book_implicit_free(address);
 	if (is_own(ctx[0], ctx[3]))
-		book_own(ctx, ctx[0], address, cache->object_size, cache);
+		book_own(ctx, ctx[0], address, cache->object_size, cache, ctx[3]);
 	return 0;
 }
 

@@ -2,8 +2,9 @@
 /*
  * The kernel's memory that is no slab object: pages, vmalloc areas, per-CPU memory. Each byte is of
  * one kind: pages that back a slab, a vmalloc area or per-CPU memory, or are the user's own or the
- * page cache's, are not booked as pages. Movable pages are of the latter sort; the others are told
- * by the code that called for them, among the inner frames.
+ * page cache's, are not booked as pages. Movable pages are of the latter sort, but pages may be the
+ * user's and not movable, as those that are pinned when they come (io_uring's buffers). So the
+ * others are told by the code that called for them, among the inner frames.
  *
  * All kinds share the table. A page is known by its descriptor, an area by where it begins, per-CPU
  * memory, of which two pieces can be four bytes apart, by twice its address in the first CPU's unit
@@ -26,7 +27,7 @@ __noinline u32 text_uses(u64 address)
 {
 	u32 uses = 0;
 
-	for (u32 i = 0; i < KERNEL_TEXTS; i++)
+	for (u32 i = 0; i < KERNEL_TEXTS && i < read_once(text_count); i++)
 		if (address > read_once(text_start[i]) && address <= read_once(text_end[i]))
 			uses |= read_once(text_use[i]);
 	return uses;

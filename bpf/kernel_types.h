@@ -44,10 +44,16 @@ struct task_struct {
 };
 
 struct kmem_cache {
+	unsigned int flags;
 	unsigned int object_size;
 	const char *name;
 };
 
 #pragma clang attribute pop
+
+/* Since 6.9; before, these were macros. */
+enum _slab_flag_bits {
+	_SLAB_RECLAIM_ACCOUNT = 17,
+};
 
 #endif

@@ -24,4 +24,5 @@ EXTRA_DIST += bpf/kernel.bpf.c bpf/kernel_types.h
 EXTRA_DIST += bpf/maps.bpf.c bpf/own_memory.bpf.h bpf/pages.bpf.c
 EXTRA_DIST += bpf/stack_cache.bpf.h bpf/unwind_arm64.bpf.h bpf/unwind_x86.bpf.h
 EXTRA_DIST += bpf/bulk.bpf.h
+EXTRA_DIST += bpf/fault_sequence.bpf.h
 EXTRA_DIST += bpf/kernel_kinds.bpf.h

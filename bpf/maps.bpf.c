@@ -5,8 +5,9 @@
  * Watched is the moment when a thread of the target is given the lock of its mappings for writing:
  * whoever holds it is alone, so the records are in the order of the changes, whatever thread makes
  * them, and which call it is in, with which arguments, the registers tell that it entered the
- * kernel with. Where the kernel chooses an address, a record of that follows. Whether a call did
- * what was asked is not told: user space knows what is mapped, and looks.
+ * kernel with. Where the kernel chooses an address, a record of that follows. Each record has the
+ * number of the page fault that comes next (pages.bpf.c), which puts it in its place among those.
+ * Whether a call did what was asked is not told: user space knows what is mapped, and looks.
  *
  * That costs other processes a look at each of their locks, and not one at each system call.
  */
@@ -26,6 +27,7 @@ struct {
 } threads SEC(".maps");
 
 #include "ledger.bpf.h"
+#include "fault_sequence.bpf.h"
 #include "own_memory.bpf.h"
 #include "unwind.bpf.h"
 
@@ -119,6 +121,7 @@ SEC("tp_btf/mmap_lock_acquire_returned") int mappings_locked(u64 *ctx)
 		return 0;
 	}
 	record->kind = kind;
+	record->sequence = read_once(fault_sequence);
 	record->arguments[0] = register_first(regs);
 	record->arguments[1] = register_second(regs);
 	record->arguments[2] = register_third(regs);
@@ -149,6 +152,7 @@ SEC("tp_btf/vm_unmapped_area") int address_chosen(u64 *ctx)
 	}
 	record->kind = ABI_MAPPING_AREA;
 	record->site = 0;
+	record->sequence = 0;
 	record->arguments[0] = ctx[0];
 	record->arguments[1] = info->length;
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);

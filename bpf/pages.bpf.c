@@ -30,6 +30,7 @@ struct {
 } threads SEC(".maps");
 
 #include "ledger.bpf.h"
+#include "fault_sequence.bpf.h"
 #include "own_memory.bpf.h"
 #include "stack_cache.bpf.h"
 
@@ -45,8 +46,6 @@ LEDGER_ARRAY(faults, struct abi_fault);		  /* by CPU, a ring's records each */
 #define ERROR_PRESENT 1 /* x86: bit 0 of a fault's error code */
 
 const volatile unsigned int cfg_ring_mask = 0; /* records of a ring, less one */
-
-unsigned long long fault_sequence;
 
 char LICENSE[] SEC("license") = "GPL";
 

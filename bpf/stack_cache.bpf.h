@@ -208,7 +208,8 @@ static __always_inline u32 stack_cache_find(struct abi_thread *thread, u64 retur
 	u32 version, site, slot, differs;
 	struct unwind_entry *entry;
 
-	if (!branch)
+	/* What is kept out of the cache has entries that say 0. */
+	if (!branch || !return_address)
 		return 0;
 	slot = entry_index(thread, branch, sp, hash);
 	thread->entry = slot;

@@ -293,6 +293,23 @@ static void set_level(struct app *app)
 		tick(app);
 }
 
+/* Who looks at it keeps it, whatever it costs. */
+static void ask_for_kernel(struct app *app)
+{
+	struct source *source = app->config->source;
+	int err;
+
+	if (app->ended)
+		return;
+	err = source->ops->watch_kernel ? source->ops->watch_kernel(source, true) : -EOPNOTSUPP;
+	if (view_picture(app->view)->sides[SIDE_KERNEL].known)
+		return;
+	if (err)
+		screen_message(app->screen, "The kernel side cannot be had: %s", strerror(-err));
+	else
+		tick(app);
+}
+
 static void set_mark(struct app *app)
 {
 	char name[16];
@@ -315,6 +332,9 @@ static void handle_key(struct app *app, int key)
 		break;
 	case SCREEN_LEVEL:
 		set_level(app);
+		break;
+	case SCREEN_KERNEL:
+		ask_for_kernel(app);
 		break;
 	case SCREEN_DELAY:
 		timer_set(app, screen_delay(app->screen));

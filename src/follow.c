@@ -41,6 +41,7 @@ struct follow {
 	uint32_t last_id;
 	enum level level;
 	bool level_set;
+	bool kernel_set, kernel_on;
 
 	int wait_fd; /* polls readable for the present one's, and for found_fd */
 	int found_fd, stop_fd;
@@ -138,6 +139,13 @@ static void watch_fd(struct follow *follow, int operation)
 		epoll_ctl(follow->wait_fd, operation, fd, &readable);
 }
 
+static int watch_kernel(struct follow *follow, bool on)
+{
+	struct source *source = present(follow)->process.source;
+
+	return source->ops->watch_kernel ? source->ops->watch_kernel(source, on) : -EOPNOTSUPP;
+}
+
 /* The thread is done: what it has opened is the present one. */
 static bool take_next(struct follow *follow)
 {
@@ -155,6 +163,8 @@ static bool take_next(struct follow *follow)
 	*vec_push(&follow->parts) = (struct part){.process = follow->next};
 	memset(&follow->next, 0, sizeof(follow->next));
 	watch_fd(follow, EPOLL_CTL_ADD);
+	if (follow->kernel_set)
+		watch_kernel(follow, follow->kernel_on);
 	return true;
 }
 
@@ -219,11 +229,12 @@ static int follow_set_level(struct source *source, enum level level)
 static int follow_watch_kernel(struct source *source, bool on)
 {
 	struct follow *follow = of_source(source);
-	struct source *inner = present(follow)->process.source;
 
 	if (follow->waiting)
 		return -ESRCH;
-	return inner->ops->watch_kernel ? inner->ops->watch_kernel(inner, on) : -EOPNOTSUPP;
+	follow->kernel_set = true;
+	follow->kernel_on = on;
+	return watch_kernel(follow, on);
 }
 
 static int follow_wait_fd(struct source *source)

@@ -192,6 +192,7 @@ static int open_process(const struct options *options, pid_t pid, pid_t launched
 		.last_id = last_id,
 		.budget_percent = options->budget_percent,
 		.kernel = options->sides & 1u << SIDE_KERNEL,
+		.kernel_asked = options->sides_given,
 		.limit_bytes = options->limit_bytes,
 		.max_blocks = options->max_blocks,
 		.launched = launched,

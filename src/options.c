@@ -219,6 +219,7 @@ static int take_budget(struct options *options, const char *argument, struct rea
 
 static int take_side(struct options *options, const char *argument, struct reason *reason)
 {
+	options->sides_given = true;
 	if (!strcmp(argument, "all")) {
 		options->sides = ALL_SIDES;
 		return 0;
@@ -451,7 +452,7 @@ const struct option_row option_rows[] = {
 	{"limit", 0, "BYTES", GROUP_WATCH, take_limit,
 	 "forecast against this limit as well (K, M, G)", NULL, false},
 	{"max-blocks", 0, "N", GROUP_WATCH, take_max_blocks,
-	 "room for N live blocks, of 22 to 43 bytes each\n"
+	 "room for N live blocks, of 25 to 51 bytes each\n"
 	 "[by the target's size]",
 	 NULL, false},
 	{"unwind-memory", 0, "BYTES", GROUP_WATCH, take_unwind_memory,
@@ -474,7 +475,9 @@ const struct option_row option_rows[] = {
 	{"debug-dir", 0, "DIR", GROUP_WATCH, take_debug_dir,
 	 "look for debug information here first", "@directory", false},
 
-	{"side", 0, "SIDE", GROUP_TABLE, take_side, "user, maps, kernel or all [all]",
+	{"side", 0, "SIDE", GROUP_TABLE, take_side,
+	 "user, maps, kernel or all [all, but the kernel's\n"
+	 "only as long as it is cheap]",
 	 "user maps kernel all", false},
 	{"sort", 's', "COLUMN", GROUP_TABLE, take_sort,
 	 "verdict, live, delta, rate, blocks, kept,\n"

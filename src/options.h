@@ -55,6 +55,7 @@ struct options {
 	unsigned long iterations; /* 0 = until the target ends */
 	enum output_format format;
 	unsigned sides; /* a bit for each enum side */
+	bool sides_given;
 	enum sort_column sort;
 	size_t top; /* 0 = all */
 	const char *filter;

@@ -246,15 +246,15 @@ static enum screen_request change_side(struct screen *screen, struct view *view,
 	const struct picture *picture = view_picture(view);
 	int side = (int)view_side(view);
 
-	/* Sides that are not watched are skipped. */
+	/* Sides that are not watched are skipped, but for one that only waits to be asked for. */
 	for (int tries = 0; picture && tries < SIDE_COUNT; tries++) {
 		side = (side + SIDE_COUNT + step) % SIDE_COUNT;
-		if (picture->sides[side].known)
+		if (picture->sides[side].known || (side == SIDE_KERNEL && picture->kernel_off))
 			break;
 	}
 	screen->table.detail = 0;
 	view_set_side(view, (enum side)side);
-	return SCREEN_NOTHING;
+	return side == SIDE_KERNEL && !view_looks_back(view) ? SCREEN_KERNEL : SCREEN_NOTHING;
 }
 
 static enum screen_request on_side(struct screen *screen, struct view *view)

@@ -22,8 +22,7 @@ static void nothing(char *ret)
 static void verdict_text(const struct draw *draw, const struct site_stats *site, char *ret)
 {
 	(void)draw;
-	snprintf(ret, COLUMN_TEXT_SIZE, "%s",
-		 unmatched(site) ? "UNMATCHED" : verdict_word(site->judgment.verdict));
+	snprintf(ret, COLUMN_TEXT_SIZE, "%s", site_word(site));
 }
 
 /* "2,163", and in six cells whatever the count: "123k", "1.2M". */
@@ -94,12 +93,14 @@ static void rate_text(const struct draw *draw, const struct site_stats *site, ch
 	if (unmatched(site))
 		nothing(ret);
 	else
-		format_rate(ret, site->rate_bytes_per_s, (double)draw->picture->floor_bytes_per_s);
+		format_rate(ret, site->rate_bytes_per_s,
+			    picture_floor(draw->picture, site->info->side));
 }
 
 static void rate_total(const struct draw *draw, const struct side_stats *side, char *ret)
 {
-	format_rate(ret, side->rate_bytes_per_s, (double)draw->picture->floor_bytes_per_s);
+	format_rate(ret, side->rate_bytes_per_s,
+		    picture_floor(draw->picture, view_side(draw->view)));
 }
 
 static void blocks_text(const struct draw *draw, const struct site_stats *site, char *ret)

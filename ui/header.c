@@ -434,7 +434,7 @@ static size_t rss_parts(const struct draw *draw, struct part *ret)
 		ret[2] = (struct part){"▓", "shm", (double)memory->shmem_bytes, false};
 		return 3;
 	}
-	if (!draw->picture->sides[SIDE_USER].known) {
+	if (!books->live_known) {
 		ret[0] = (struct part){
 			"█", "heap",
 			(double)(books->heap_live_bytes + books->slack_or_before_bytes), false};
@@ -515,7 +515,8 @@ static size_t growth_parts_wide(const struct draw *draw, struct part *ret)
 		ret[count++] = (struct part){"▒", "others", others, false};
 	if (growth->maps_bytes)
 		ret[count++] = (struct part){"▒", "maps", (double)growth->maps_bytes, false};
-	ret[count++] = (struct part){"░", "slack", (double)growth->slack_bytes, false};
+	if (draw->picture->accounting.live_known)
+		ret[count++] = (struct part){"░", "slack", (double)growth->slack_bytes, false};
 	if (growth->file_bytes || growth->shmem_bytes)
 		ret[count++] = (struct part){
 			"▒", "file+shm", (double)(growth->file_bytes + growth->shmem_bytes), false};
@@ -540,7 +541,7 @@ static size_t growth_parts(const struct draw *draw, struct part *ret)
 	ret[0] = (struct part){"█", "user", (double)growth->user_bytes, false};
 	ret[1] = (struct part){NULL, "kernel", (double)growth->kernel_bytes, false};
 	ret[2] = (struct part){"░", "slack", (double)growth->slack_bytes, false};
-	return 3;
+	return draw->picture->accounting.live_known ? 3 : 2;
 }
 
 static void draw_growth(const struct draw *draw)

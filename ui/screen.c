@@ -75,7 +75,7 @@ static void gather_top(struct draw *draw, const struct site_stats *site)
 {
 	const struct site_stats **tops = draw->tops[site->info->side % SIDE_COUNT];
 
-	if (site->info->flags & SITE_UNMATCHED || site->ended)
+	if (site->info->flags & (SITE_UNMATCHED | SITE_RECLAIMABLE) || site->ended)
 		return;
 	for (size_t i = 0; site && i < TOP_SITES; i++) {
 		const struct site_stats *other = tops[i];
@@ -106,6 +106,8 @@ static void gather(struct draw *draw)
 		enum side side = site->info->side;
 		enum verdict verdict = site->judgment.verdict;
 
+		if (site_is_past(picture, site))
+			continue;
 		draw->sites[side]++;
 		gather_top(draw, site);
 		/* What cannot be judged yet says nothing of the side, unless it is all there is. */

@@ -16,6 +16,7 @@ enum screen_request {
 	SCREEN_QUIT,
 	SCREEN_MARK,	/* set a mark now */
 	SCREEN_LEVEL,	/* step the level up or down; screen_level() says to which */
+	SCREEN_KERNEL,	/* the kernel side is looked at */
 	SCREEN_DELAY,	/* screen_delay() says the new tick in seconds */
 	SCREEN_SUSPEND, /* Ctrl-Z */
 	SCREEN_REDRAW,

@@ -9,27 +9,25 @@
 #define LABEL_CELLS 8
 #define VALUE_END   (LAYOUT_PANE_WIDTH - 3)
 
-static void live_text(const struct draw *draw, const struct side_stats *side, char *ret)
+static void live_text(const struct draw *draw, enum side side, char *ret)
 {
-	(void)draw;
-	format_bytes(ret, totals_live_bytes(&side->totals));
+	format_bytes(ret, totals_live_bytes(&draw->picture->sides[side].totals));
 }
 
-static void delta_text(const struct draw *draw, const struct side_stats *side, char *ret)
+static void delta_text(const struct draw *draw, enum side side, char *ret)
 {
-	(void)draw;
-	format_delta(ret, side->delta_bytes);
+	format_delta(ret, draw->picture->sides[side].delta_bytes);
 }
 
-static void rate_text(const struct draw *draw, const struct side_stats *side, char *ret)
+static void rate_text(const struct draw *draw, enum side side, char *ret)
 {
-	format_rate(ret, side->rate_bytes_per_s, (double)draw->picture->floor_bytes_per_s);
+	format_rate(ret, draw->picture->sides[side].rate_bytes_per_s,
+		    picture_floor(draw->picture, side));
 }
 
-static void blocks_text(const struct draw *draw, const struct side_stats *side, char *ret)
+static void blocks_text(const struct draw *draw, enum side side, char *ret)
 {
-	(void)draw;
-	format_count(ret, totals_live_blocks(&side->totals));
+	format_count(ret, totals_live_blocks(&draw->picture->sides[side].totals));
 }
 
 static void per_second_text(double per_s, char *ret)
@@ -40,16 +38,14 @@ static void per_second_text(double per_s, char *ret)
 		format_count(ret, (uint64_t)llround(per_s));
 }
 
-static void allocations_text(const struct draw *draw, const struct side_stats *side, char *ret)
+static void allocations_text(const struct draw *draw, enum side side, char *ret)
 {
-	(void)draw;
-	per_second_text(side->allocations_per_s, ret);
+	per_second_text(draw->picture->sides[side].allocations_per_s, ret);
 }
 
-static void frees_text(const struct draw *draw, const struct side_stats *side, char *ret)
+static void frees_text(const struct draw *draw, enum side side, char *ret)
 {
-	(void)draw;
-	per_second_text(side->frees_per_s, ret);
+	per_second_text(draw->picture->sides[side].frees_per_s, ret);
 }
 
 typedef void line_fn(const struct draw *draw, enum side side, unsigned index, unsigned row,
@@ -62,7 +58,7 @@ static const struct {
 	line_fn *draw;
 	unsigned rank;
 	const char *labels[SIDE_COUNT]; /* NULL = the change since the mark */
-	void (*text)(const struct draw *draw, const struct side_stats *side, char *ret);
+	void (*text)(const struct draw *draw, enum side side, char *ret);
 	unsigned top; /* which of the side's sites */
 } lines[] = {
 	{draw_value, 0, {"live", "live", "live"}, live_text, 0},
@@ -91,7 +87,7 @@ static void draw_value(const struct draw *draw, enum side side, unsigned index, 
 		snprintf(label, sizeof(label), "%s", lines[index].labels[side]);
 	else
 		snprintf(label, sizeof(label), "Δ %s", draw_mark_name(draw));
-	lines[index].text(draw, &draw->picture->sides[side], value);
+	lines[index].text(draw, side, value);
 	taken = canvas_text_cut(draw->canvas, row, column + 1, LABEL_CELLS, STYLE_DIM, label);
 	canvas_text_right(draw->canvas, row, column + 1 + taken, VALUE_END - taken - 1,
 			  STYLE_NORMAL, value);

@@ -154,8 +154,11 @@ static void life_line(const struct site_stats *site, char *ret, size_t size)
 					format_duration(life, site->median_life_s),
 					format_duration(oldest, site->oldest_s),
 					format_kept(kept, site->kept_ratio));
-	snprintf(ret + used, size - used, "  stack %s",
-		 site->info->flags & SITE_TRUNCATED ? "truncated" : "complete");
+	used += (size_t)snprintf(ret + used, size - used, "  stack %s",
+				 site->info->flags & SITE_TRUNCATED ? "truncated" : "complete");
+	if (site->info->flags & SITE_RECLAIMABLE)
+		snprintf(ret + used, size - used,
+			 "  the kernel takes it back when memory is short");
 }
 
 static unsigned detail_height(const struct draw *draw, const struct site_stats *site)
@@ -283,6 +286,7 @@ static void foot_note(const struct draw *draw, char *ret, size_t size)
 	size_t hidden = view_hidden(draw->view), used = 0;
 	uint64_t minimum = view_minimum(draw->view, NULL);
 	const char *filter = view_filter(draw->view);
+	uint64_t floor = picture_floor(draw->picture, view_side(draw->view));
 	bool wide = draw->layout.wide;
 	char number[FORMAT_SIZE];
 
@@ -297,13 +301,13 @@ static void foot_note(const struct draw *draw, char *ret, size_t size)
 					round_bytes(number, minimum));
 	else if (hidden)
 		used = (size_t)snprintf(ret, size, "%zu younger", hidden);
-	if (draw->picture->floor_bytes_per_s)
+	if (floor)
 		snprintf(ret + used, size - used,
 			 wide ? "%sSTEADY = nothing above %s/s" : "%sfloor %s",
 			 !used ? "" :
 			 wide  ? " · " :
 				 "; ",
-			 round_bytes(number, draw->picture->floor_bytes_per_s));
+			 round_bytes(number, floor));
 }
 
 /* Starts under the verdict, or further left if it needs the room. */

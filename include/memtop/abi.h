@@ -153,8 +153,8 @@ struct abi_totals {
  */
 struct abi_site {
 	__mt_u64 hash;	/* of kind, cache and frames; 0 = slot free */
-	__mt_u64 cache; /* kernel slab: address of its kmem_cache; pages: see abi_page_class; else 0
-			 */
+	__mt_u64 cache; /* kernel slab: address of its kmem_cache, or
+			 * ABI_CACHE_KMALLOC_RECLAIMABLE; pages: see abi_page_class; else 0 */
 	__mt_u32 flags;
 	__mt_u16 kind;
 	__mt_u16 nframes;
@@ -277,11 +277,16 @@ struct abi_control {
 	__mt_u64 module_changes; /* of abi_counters.module_changes, those that the tables know */
 };
 
-/* The name of a kernel slab cache, by its address. */
+/* What is known of a kernel slab cache, by its address. */
 struct abi_cache {
-	__mt_u64 cache; /* 0 = slot free */
-	char name[48];	/* empty until it is known */
+	__mt_u64 cache;	      /* 0 = slot free */
+	__mt_u32 reclaimable; /* the kernel takes its objects back when memory is short */
+	__mt_u32 reserved;
+	char name[48]; /* empty until all is known */
 };
+
+/* abi_site.cache of kmalloc() from caches of what the kernel takes back. */
+#define ABI_CACHE_KMALLOC_RECLAIMABLE 1
 
 /* Losses and counts that belong to no site; one element, only added to. */
 struct abi_counters {

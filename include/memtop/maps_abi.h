@@ -21,8 +21,9 @@ struct abi_mapping_call {
 	__mt_u32 kind;
 	__mt_u32 site;
 	__mt_u64 arguments[5];
+	__mt_u64 sequence; /* of the next page fault, as the lock was given */
 };
 
-_Static_assert(sizeof(struct abi_mapping_call) == 48, "abi");
+_Static_assert(sizeof(struct abi_mapping_call) == 56, "abi");
 
 #endif

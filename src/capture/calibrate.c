@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@
  */
 void calibrate_emulated(void);
 void calibrate_returning(void);
+void calibrate_counted(void);
 void calibrate_stepped(void);
 #define FUNCTION(name, code)                                                             \
 	".type " #name ",@function\n.globl " #name "\n" #name ": " code "\n.size " #name \
@@ -35,10 +37,11 @@ void calibrate_stepped(void);
 #if defined(__x86_64__)
 __asm__(".text\n" FUNCTION(calibrate_emulated, "push %rbp\n pop %rbp\n ret")
 		FUNCTION(calibrate_returning, "push %rbp\n pop %rbp\n ret")
-			FUNCTION(calibrate_stepped, "test %rdi,%rdi\n ret"));
+			FUNCTION(calibrate_counted, "push %rbp\n pop %rbp\n ret")
+				FUNCTION(calibrate_stepped, "test %rdi,%rdi\n ret"));
 #elif defined(__aarch64__)
 __asm__(".text\n" FUNCTION(calibrate_emulated, "nop\n ret")
-		FUNCTION(calibrate_returning, "nop\n ret")
+		FUNCTION(calibrate_returning, "nop\n ret") FUNCTION(calibrate_counted, "nop\n ret")
 			FUNCTION(calibrate_stepped, "add x9,x9,#1\n ret"));
 #endif
 
@@ -156,9 +159,52 @@ static int measure(void (*function)(void), enum probe_kind kind, bool returns, d
 	return error;
 }
 
+static void *call_often(void *unused)
+{
+	for (int i = 0; i < CALLS; i++)
+		calibrate_counted();
+	return unused;
+}
+
+/*
+ * Some kernels with multi-uprobes take a process for its first thread alone. What another one calls
+ * must be counted: 0, or -ESRCH where it is not.
+ */
+static int sees_threads(enum probe_kind kind)
+{
+	int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "calls", sizeof(uint32_t), sizeof(uint64_t), 1,
+				 NULL);
+	struct probe probe = {.path = "/proc/self/exe"};
+	int program, error, link = -1;
+	size_t link_count = 0;
+	uint64_t calls = 0;
+	uint32_t zero = 0;
+	pthread_t thread;
+
+	if (map < 0)
+		return -errno;
+	error = own_offset(calibrate_counted, &probe.offset);
+	program = error ? error : probe_load_counting(kind, map);
+	if (program < 0)
+		return program;
+	error = probes_attach(program, kind, false, getpid(), &probe, 1, &link, &link_count);
+	if (!error)
+		error = -pthread_create(&thread, NULL, call_often, NULL);
+	if (error)
+		return error;
+	pthread_join(thread, NULL);
+	if (bpf_map_lookup_elem(map, &zero, &calls))
+		return -errno;
+	return calls < CALLS ? -ESRCH : 0;
+}
+
 static int measure_all(enum probe_kind kind, struct trap_costs *ret)
 {
-	int error = measure(calibrate_emulated, kind, false, &ret->entry_ns, &ret->statistics_ns);
+	int error = kind == PROBE_PERF ? 0 : sees_threads(kind);
+
+	if (!error)
+		error = measure(calibrate_emulated, kind, false, &ret->entry_ns,
+				&ret->statistics_ns);
 
 	if (!error)
 		error = measure(calibrate_returning, kind, true, &ret->entry_return_ns, NULL);
@@ -250,9 +296,18 @@ static int run_trial(trial *try, enum probe_kind kind, struct trap_costs *ret)
 	return answer.error;
 }
 
-int calibrate_traps(enum probe_kind kind, struct trap_costs *ret)
+int calibrate_traps(enum probe_kind *kind, struct trap_costs *ret)
 {
-	return run_trial(measure_all, kind, ret);
+	int error;
+
+	*kind = probe_kind_best();
+	if (*kind == PROBE_KIND_COUNT)
+		return -EOPNOTSUPP;
+	error = run_trial(measure_all, *kind, ret);
+	if (error != -ESRCH)
+		return error;
+	*kind = PROBE_PERF;
+	return run_trial(measure_all, *kind, ret);
 }
 
 int calibrate_filtered(enum probe_kind kind)

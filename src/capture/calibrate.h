@@ -16,8 +16,12 @@ struct trap_costs {
 	double statistics_ns; /* of a program's run time as the kernel tells it, not the program */
 };
 
-/* Done in a process of its own, in some 20 ms; -ECHILD if that did not survive. 0 or -errno. */
-int calibrate_traps(enum probe_kind kind, struct trap_costs *ret);
+/*
+ * The best kind that this kernel has and that sees all threads, and what it costs. Done in a
+ * process of its own, in some 20 ms; -ECHILD if that did not survive. 0 or -errno; the kind is set
+ * anyway.
+ */
+int calibrate_traps(enum probe_kind *kind, struct trap_costs *ret);
 
 /*
  * Does a process whose filter ends it at a system call that it does not know survive a return

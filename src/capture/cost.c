@@ -48,7 +48,7 @@ struct cost_meter {
 	uint64_t waited_ns;
 	struct overhead last;
 	int statistics_fd;		   /* -1: run time is not measured */
-	bool measured;			   /* at least once */
+	uint64_t wait_ns;		   /* until it is measured again */
 	uint64_t statistics_ns;		   /* last switched */
 	struct heap_statistics statistics; /* when the window began */
 	uint64_t window_ns;
@@ -112,7 +112,7 @@ void cost_meter_start(struct cost_meter *meter, const struct heap *heap, uint64_
 	meter->last_ns = now_ns;
 	meter->last_cpu_ns = meter->cpu_known ? clock_ns(meter->cpu_clock) : 0;
 	end_statistics(meter, now_ns);
-	meter->measured = false;
+	meter->wait_ns = STATISTICS_FIRST_NS;
 }
 
 bool cost_of_event(const struct trap_costs *traps, const struct heap_statistics *before,
@@ -164,7 +164,7 @@ unsigned cost_meter_look(struct cost_meter *meter, const struct heap *heap, uint
 	uint64_t since = now_ns - meter->statistics_ns;
 
 	if (meter->statistics_fd < 0) {
-		if (since < (meter->measured ? STATISTICS_EVERY_NS : STATISTICS_FIRST_NS))
+		if (since < meter->wait_ns)
 			return 0;
 		begin_statistics(meter, heap, now_ns);
 		return WINDOW_LOOK_MS;
@@ -178,8 +178,17 @@ unsigned cost_meter_look(struct cost_meter *meter, const struct heap *heap, uint
 	if (meter->window_count)
 		meter->event_ns = median(meter->windows, meter->window_count);
 	end_statistics(meter, now_ns);
-	meter->measured = true;
+	/* A target that does nothing is looked at more and more seldom. */
+	meter->wait_ns *= 2;
+	if (meter->window_count || meter->wait_ns > STATISTICS_EVERY_NS)
+		meter->wait_ns = STATISTICS_EVERY_NS;
 	return 0;
+}
+
+void cost_meter_stop(struct cost_meter *meter)
+{
+	if (meter)
+		end_statistics(meter, 0);
 }
 
 static void name_thread(pid_t pid, struct overhead *ret)
@@ -309,6 +318,11 @@ void cost_meter_sample(struct cost_meter *meter, struct heap *heap, uint64_t now
 	meter->last_ns = now_ns;
 	meter->last_cpu_ns = cpu;
 	*ret = meter->last;
+}
+
+double cost_meter_statistics_ns(const struct cost_meter *meter)
+{
+	return meter->traps.statistics_ns;
 }
 
 void self_meter_sample(struct self_meter *meter, uint64_t now_ns, struct overhead *ret)

@@ -32,12 +32,18 @@ void cost_meter_start(struct cost_meter *meter, const struct heap *heap, uint64_
  */
 unsigned cost_meter_look(struct cost_meter *meter, const struct heap *heap, uint64_t now_ns);
 
+/* Nothing is measured any more, until cost_meter_start(). */
+void cost_meter_stop(struct cost_meter *meter);
+
 /*
  * What was caused since the last sample (at least 50 ms ago, else the last answer again). Looks at
  * all threads of the ledger. `heap` may be NULL: nothing is traced.
  */
 void cost_meter_sample(struct cost_meter *meter, struct heap *heap, uint64_t now_ns,
 		       struct overhead *ret);
+
+/* What the kernel's telling of run time adds to each run; 0 = not known. */
+double cost_meter_statistics_ns(const struct cost_meter *meter);
 
 /* What memtop itself takes. All zero to begin with. */
 struct self_meter {

@@ -427,23 +427,15 @@ static int enter(struct heap_level *level, const struct probe_points *points,
 	return status;
 }
 
-/* The probes are tried on memtop itself before the target is touched. */
-static int try_enter(struct heap_level *level, const struct heap_level_target *target, bool canary,
-		     char *error, size_t size)
+static int try_enter(struct heap_level *level, const struct heap_level_target *target,
+		     enum probe_kind kind, const struct trap_costs *traps, bool canary, char *error,
+		     size_t size)
 {
-	enum probe_kind kind = probe_kind_best();
 	struct probe_points points = {0};
-	struct trap_costs traps;
 	int status = find_points(level, kind, &points, error, size);
 
-	if (!status) {
-		status = calibrate_traps(kind, &traps);
-		if (status)
-			snprintf(error, size, "probes do not work on memtop itself: %s",
-				 strerror(-status));
-	}
 	if (!status)
-		status = enter(level, &points, target, kind, &traps, canary, error, size);
+		status = enter(level, &points, target, kind, traps, canary, error, size);
 	if (status)
 		heap_level_leave(level);
 	snprintf(level->note, sizeof(level->note), "%s", status ? "" : points.note);
@@ -463,6 +455,8 @@ int heap_level_enter(struct heap_level *level, const struct heap_level_target *t
 {
 	const struct timespec pause = {.tv_nsec = YOUNG_LOOK_MS * 1000000l};
 	int status = probe_permission(error, size);
+	struct trap_costs traps;
+	enum probe_kind kind;
 
 	level->over_budget = 0;
 	if (status)
@@ -476,14 +470,21 @@ int heap_level_enter(struct heap_level *level, const struct heap_level_target *t
 			"heap needs memtop to run in the first PID namespace, not in a container's");
 		return -EOPNOTSUPP;
 	}
-	while ((status = try_enter(level, target, canary, error, size)) < 0 && status != -ENOMEM &&
-	       is_young(level->pid))
+	/* The probes are tried on memtop itself before the target is touched. */
+	status = calibrate_traps(&kind, &traps);
+	if (status) {
+		snprintf(error, size, "probes do not work on memtop itself: %s", strerror(-status));
+		return status;
+	}
+	while ((status = try_enter(level, target, kind, &traps, canary, error, size)) < 0 &&
+	       status != -ENOMEM && is_young(level->pid))
 		nanosleep(&pause, NULL);
 	return status;
 }
 
 void heap_level_leave(struct heap_level *level)
 {
+	cost_meter_stop(level->cost);
 	heap_close(level->heap);
 	level->heap = NULL;
 	probe_points_deinit(&level->points);

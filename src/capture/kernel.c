@@ -134,6 +134,16 @@ void kernel_side_close(struct kernel_side *side)
 	free(side);
 }
 
+void kernel_side_runs(const struct kernel_side *side, struct kernel_runs *ret)
+{
+	kernel_book_runs(side->book, &ret->runs, &ret->ns);
+}
+
+void kernel_side_detach(struct kernel_side *side)
+{
+	kernel_book_detach(side->book);
+}
+
 struct ledger *kernel_side_ledger(struct kernel_side *side)
 {
 	return kernel_book_ledger(side->book);
@@ -163,7 +173,9 @@ static const char *object(void *context, const struct abi_site *site)
 		return page_name(side, site->cache);
 	if (site->kind == ABI_KIND_VMALLOC || site->kind == ABI_KIND_PERCPU)
 		return kind_name(site->kind);
-	return site->cache ? kernel_book_cache_name(side->book, site->cache) : "kmalloc";
+	return site->cache > ABI_CACHE_KMALLOC_RECLAIMABLE ?
+		       kernel_book_cache_name(side->book, site->cache) :
+		       "kmalloc";
 }
 
 static bool matched(void *context, const struct abi_site *site)
@@ -173,23 +185,47 @@ static bool matched(void *context, const struct abi_site *site)
 	return kernel_matching_seen(&side->matching, site);
 }
 
+static unsigned uses_of(const struct kernel_side *side, const struct abi_site *site, unsigned most)
+{
+	unsigned uses = 0;
+
+	for (unsigned i = 0; i < site->nframes && i < most; i++)
+		uses |= kernel_texts_use(&side->texts, site->frames[i]);
+	return uses;
+}
+
+/*
+ * Cached: the kernel gives it up for something else when memory is short. So say the caches, and
+ * what hangs on an inode goes with it, which the security modules' cache does not say. But what is
+ * open, or is a file in memory, only its owner can give up.
+ */
+static bool reclaimable(void *context, const struct abi_site *site)
+{
+	const struct kernel_side *side = context;
+
+	if (site->kind != ABI_KIND_SLAB || !site->nframes)
+		return false;
+	if (!kernel_book_cache_reclaimable(side->book, site->cache) &&
+	    !(kernel_texts_use(&side->texts, site->frames[0]) & TEXT_INODE_PART))
+		return false;
+	return !(uses_of(side, site, ABI_MAX_FRAMES) & TEXT_PINNED);
+}
+
 /* Which function of the kernel asked for it, its inner frames tell. */
 static bool page_table(void *context, const struct abi_site *site)
 {
 	const struct kernel_side *side = context;
 
-	if (site->kind != ABI_KIND_PAGE)
-		return false;
-	for (unsigned i = 0; i < site->nframes && i < TABLE_FRAMES; i++)
-		if (kernel_texts_use(&side->texts, site->frames[i]) & TEXT_TABLES)
-			return true;
-	return false;
+	return site->kind == ABI_KIND_PAGE && uses_of(side, site, TABLE_FRAMES) & TEXT_TABLES;
 }
 
 void kernel_side_describe(struct kernel_side *side, struct sites_describe *ret)
 {
-	*ret = (struct sites_describe){
-		.object = object, .matched = matched, .page_table = page_table, .context = side};
+	*ret = (struct sites_describe){.object = object,
+				       .matched = matched,
+				       .page_table = page_table,
+				       .reclaimable = reclaimable,
+				       .context = side};
 }
 
 const char *kernel_side_lacks(const struct kernel_side *side, enum abi_kind kind)

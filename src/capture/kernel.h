@@ -34,6 +34,16 @@ void kernel_side_close(struct kernel_side *side);
 /* Its `control` is what the cohort clock writes. */
 struct ledger *kernel_side_ledger(struct kernel_side *side);
 
+/* What its programs did while the kernel told their run time. */
+struct kernel_runs {
+	uint64_t runs, ns;
+};
+
+void kernel_side_runs(const struct kernel_side *side, struct kernel_runs *ret);
+
+/* Takes the programs out: nothing is booked any more. By any thread. */
+void kernel_side_detach(struct kernel_side *side);
+
 /*
  * What a site allocates (the name of its cache; of pages their order and class) and whether its
  * frees are seen; valid as long as the side is open, a name until the next.

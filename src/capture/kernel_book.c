@@ -295,6 +295,7 @@ void kernel_book_tell_texts(struct kernel_book *book, const struct kernel_texts 
 		s->bss->text_end[i] = texts->rows[i].end;
 		s->bss->text_use[i] = texts->rows[i].use;
 	}
+	s->bss->text_count = texts->told;
 	book->texts_told = true;
 	book->slabs_known = texts->slabs_known;
 	book->areas_known = texts->areas_known;
@@ -357,12 +358,26 @@ struct ledger *kernel_book_ledger(const struct kernel_book *book)
 	return (struct ledger *)&book->ledger;
 }
 
-const char *kernel_book_cache_name(const struct kernel_book *book, uint64_t cache)
+static const struct abi_cache *find_cache(const struct kernel_book *book, uint64_t cache)
 {
 	for (unsigned i = 0; i < CACHE_SLOTS; i++)
 		if (__atomic_load_n(&book->caches[i].cache, __ATOMIC_ACQUIRE) == cache)
-			return *book->caches[i].name ? book->caches[i].name : NULL;
+			return &book->caches[i];
 	return NULL;
+}
+
+const char *kernel_book_cache_name(const struct kernel_book *book, uint64_t cache)
+{
+	const struct abi_cache *found = find_cache(book, cache);
+
+	return found && *found->name ? found->name : NULL;
+}
+
+bool kernel_book_cache_reclaimable(const struct kernel_book *book, uint64_t cache)
+{
+	const struct abi_cache *found = find_cache(book, cache);
+
+	return cache == ABI_CACHE_KMALLOC_RECLAIMABLE || (found && found->reclaimable);
 }
 
 const char *kernel_book_lacks(const struct kernel_book *book, enum abi_kind kind)
@@ -422,4 +437,19 @@ uint64_t kernel_book_missed(struct kernel_book *book)
 	if (missed > book->missed)
 		book->missed = missed;
 	return book->missed - book->missed_before;
+}
+
+void kernel_book_runs(const struct kernel_book *book, uint64_t *ret_runs, uint64_t *ret_ns)
+{
+	*ret_runs = *ret_ns = 0;
+	for (int i = 0; i < PROGRAM_COUNT; i++) {
+		struct bpf_prog_info info = {0};
+		uint32_t size = sizeof(info);
+
+		if (!book->links[i] ||
+		    bpf_obj_get_info_by_fd(bpf_program__fd(book->programs[i]), &info, &size))
+			continue;
+		*ret_runs += info.run_cnt;
+		*ret_ns += info.run_time_ns;
+	}
 }

@@ -51,6 +51,9 @@ struct ledger *kernel_book_ledger(const struct kernel_book *book);
 /* Name of the cache at that address, NULL where it is not known. */
 const char *kernel_book_cache_name(const struct kernel_book *book, uint64_t cache);
 
+/* Does the kernel take back what is in the cache, or abi_site.cache otherwise, by itself? */
+bool kernel_book_cache_reclaimable(const struct kernel_book *book, uint64_t cache);
+
 /* Why memory of that kind is not watched; NULL if it is. */
 const char *kernel_book_lacks(const struct kernel_book *book, enum abi_kind kind);
 
@@ -59,5 +62,8 @@ uint64_t kernel_book_implicit_frees(const struct kernel_book *book, unsigned slo
 
 /* Frees that no program saw, of anyone's, since the book was begun. Never less than before. */
 uint64_t kernel_book_missed(struct kernel_book *book);
+
+/* All that its programs did while the kernel told their run time: how many runs, in how long. */
+void kernel_book_runs(const struct kernel_book *book, uint64_t *ret_runs, uint64_t *ret_ns);
 
 #endif

@@ -162,7 +162,7 @@ static bool settle(const struct kernel_book *book)
 
 static uint64_t identity(const struct abi_site *site)
 {
-	return site->cache ? site->cache : site->frames[0];
+	return site->cache > ABI_CACHE_KMALLOC_RECLAIMABLE ? site->cache : site->frames[0];
 }
 
 static bool is_unmatched(const struct kernel_matching *matching, uint64_t address)

@@ -41,6 +41,8 @@ static const char *const uprobe_functions[] = {
 enum {
 	SLAB_TEXT = 5,
 	AREA_TEXT = 8,
+	USER_TEXT = 21,
+	USER_CALLERS = 23,
 };
 
 /* Lists that end with NULL; names differ by kernel version. */
@@ -49,7 +51,7 @@ enum {
 static const struct {
 	const char *const *functions;
 	unsigned use;
-} sources[KERNEL_TEXTS] = {
+} sources[KERNEL_ALL_TEXTS] = {
 	{uprobe_functions, NO_KIND},
 	/* What the allocators take for themselves. */
 	{functions("alloc_slab_obj_exts"), NO_KIND},
@@ -98,9 +100,33 @@ static const struct {
 	 TEXT_PAGE_CUT},
 	{functions("alloc_pages_mpol", "alloc_pages_mpol_noprof", "alloc_pages_noprof",
 		   "alloc_frozen_pages_noprof", "folio_alloc_noprof", "folio_alloc_mpol_noprof",
-		   "vma_alloc_folio_noprof", "alloc_pages", "alloc_pages_current", "folio_alloc",
-		   "vma_alloc_folio"),
+		   "alloc_pages", "alloc_pages_current", "folio_alloc"),
 	 TEXT_PAGE_CUT},
+	/* The user's own, which need not be movable where they are pinned at once. */
+	[USER_TEXT] = {functions("vma_alloc_folio_noprof", "vma_alloc_folio", "alloc_pages_vma"),
+		       TEXT_NO_PAGES | TEXT_PAGE_CUT},
+	{functions("alloc_migration_target"), TEXT_CACHE},
+	/* Where the compiler inlined that (kernels without NUMA): its callers. They have page
+	 * tables made too, by calling others. */
+	[USER_CALLERS] = {functions("do_anonymous_page"), TEXT_CACHE},
+	{functions("alloc_anon_folio"), TEXT_CACHE},
+	{functions("wp_page_copy"), TEXT_CACHE},
+	{functions("do_wp_page"), TEXT_CACHE},
+	{functions("do_cow_fault"), TEXT_CACHE},
+	{functions("do_fault"), TEXT_CACHE},
+	{functions("do_swap_page"), TEXT_CACHE},
+	/* Not told to the programs: pipes, sockets, other files that are in no directory, and files
+	 * in memory. */
+	[KERNEL_TEXTS] = {functions("create_pipe_files"), TEXT_PINNED},
+	{functions("sock_alloc"), TEXT_PINNED},
+	{functions("d_alloc_pseudo"), TEXT_PINNED},
+	{functions("alloc_file_pseudo", "alloc_file_pseudo_noaccount"), TEXT_PINNED},
+	{functions("shmem_alloc_inode", "shmem_get_inode", "__shmem_get_inode", "shmem_mknod",
+		   "shmem_add_to_page_cache", "shmem_file_setup", "__shmem_file_setup",
+		   "shmem_get_folio_gfp", "shmem_getpage_gfp"),
+	 TEXT_PINNED},
+	{functions("ramfs_get_inode", "ramfs_mknod"), TEXT_PINNED},
+	{functions("security_inode_alloc", "lsm_inode_alloc"), TEXT_INODE_PART},
 };
 
 /* A function that is looked for. */
@@ -119,7 +145,7 @@ static size_t list_wanted(struct wanted ret[WANTED_MAX])
 {
 	size_t count = 0;
 
-	for (unsigned row = 0; row < KERNEL_TEXTS; row++)
+	for (unsigned row = 0; row < KERNEL_ALL_TEXTS; row++)
 		for (const char *const *name = sources[row].functions; *name && count < WANTED_MAX;
 		     name++)
 			ret[count++] = (struct wanted){*name, row};
@@ -140,10 +166,10 @@ static const struct wanted *find_wanted(const struct wanted *all, size_t count, 
 }
 
 /* Symbols come in the order of their addresses: the last function of a row ends at the next. */
-static void take_symbol(struct kernel_texts *texts, bool open[KERNEL_TEXTS],
+static void take_symbol(struct kernel_texts *texts, bool open[KERNEL_ALL_TEXTS],
 			const struct wanted *found, uint64_t address)
 {
-	for (int i = 0; i < KERNEL_TEXTS; i++)
+	for (int i = 0; i < KERNEL_ALL_TEXTS; i++)
 		if (open[i] && address > texts->rows[i].end) {
 			texts->rows[i].end = address;
 			open[i] = false;
@@ -161,7 +187,7 @@ static void read_symbols(struct kernel_texts *ret)
 	_cleanup_fclose_ FILE *file = fopen("/proc/kallsyms", "re");
 	struct wanted wanted[WANTED_MAX];
 	size_t count = list_wanted(wanted);
-	bool open[KERNEL_TEXTS] = {false};
+	bool open[KERNEL_ALL_TEXTS] = {false};
 	char line[256];
 
 	/* Modules come last, and are in brackets. */
@@ -174,7 +200,7 @@ static void read_symbols(struct kernel_texts *ret)
 		name[strcspn(name, "\n")] = '\0';
 		take_symbol(ret, open, find_wanted(wanted, count, name + 1), address);
 	}
-	for (int i = 0; i < KERNEL_TEXTS; i++)
+	for (int i = 0; i < KERNEL_ALL_TEXTS; i++)
 		if (open[i] || ret->rows[i].end - ret->rows[i].start > TEXT_MAX)
 			ret->rows[i] = (struct kernel_text){0};
 }
@@ -183,7 +209,7 @@ unsigned kernel_texts_use(const struct kernel_texts *texts, uint64_t address)
 {
 	unsigned use = 0;
 
-	for (int i = 0; i < KERNEL_TEXTS; i++)
+	for (int i = 0; i < KERNEL_ALL_TEXTS; i++)
 		if (address > texts->rows[i].start && address <= texts->rows[i].end)
 			use |= texts->rows[i].use;
 	return use;
@@ -193,8 +219,9 @@ void kernel_texts_find(struct kernel_texts *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	read_symbols(ret);
-	for (int i = 0; i < KERNEL_TEXTS; i++)
+	for (int i = 0; i < KERNEL_ALL_TEXTS; i++)
 		ret->rows[i].use = sources[i].use;
+	ret->told = ret->rows[USER_TEXT].start ? USER_CALLERS : KERNEL_TEXTS;
 	ret->slabs_known = ret->rows[SLAB_TEXT].start;
 	ret->areas_known = ret->rows[AREA_TEXT].start;
 }

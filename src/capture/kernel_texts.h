@@ -18,7 +18,8 @@ struct kernel_text {
 };
 
 struct kernel_texts {
-	struct kernel_text rows[KERNEL_TEXTS];
+	struct kernel_text rows[KERNEL_ALL_TEXTS];
+	unsigned told;	  /* the first: what programs need to know of */
 	bool slabs_known; /* the pages that slabs are made of can be told */
 	bool areas_known; /* so can those of vmalloc areas, and these from others */
 };

@@ -62,16 +62,18 @@ static void read_maps(struct live *live, uint64_t now_ns)
 
 /*
  * A new site's library may be as new, and it is named for ever by what is known at its birth. Where
- * the target's linker tells of its changes and there are none, only code that is in no module is a
- * reason to read the maps again.
+ * the target's linker tells of its changes and there are none, or the maps were read just now for
+ * what that takes, only code that is in no module is a reason to read them again.
  */
 static bool modules_may_lack(struct live *live, const struct ledger *ledger, uint64_t now_ns)
 {
 	if (ledger_site_count(ledger) <= live->sites.seen[SIDE_USER])
 		return false;
-	return !live->heap.heap || heap_wait_fd(live->heap.heap) < 0 ||
-	       heap_module_changes(live->heap.heap) != ledger->control->module_changes ||
-	       sites_meet_unknown_code(&live->sites, ledger, live->mapped, now_ns);
+	if (live->heap.heap && heap_wait_fd(live->heap.heap) >= 0 ?
+		    heap_module_changes(live->heap.heap) != ledger->control->module_changes :
+		    pace_is_due(&live->modules_pace, now_ns))
+		return true;
+	return sites_meet_unknown_code(&live->sites, ledger, live->mapped, now_ns);
 }
 
 static void read_sites(struct live *live, uint64_t now_ns)
@@ -89,7 +91,7 @@ static void read_sites(struct live *live, uint64_t now_ns)
 	if (!live->kernel)
 		return;
 	if (ledger_site_count(kernel_side_ledger(live->kernel)) > live->sites.seen[SIDE_KERNEL]) {
-		if (!live->execed)
+		if (!live->execed && pace_is_due(&live->modules_pace, now_ns))
 			live_update_modules(live, now_ns);
 		kernel_modules_update(live->mapped, "", now_ns);
 		modules_follow(live->modules, live->mapped);
@@ -107,7 +109,7 @@ static void read_process(struct live *live, uint64_t now_ns)
 	} else if (!live->execed) {
 		target_state_read(live->options.pid, &live->target);
 		if (live->maps)
-			memory_charge(live->memory, maps_side_tick(live->maps, now_ns));
+			memory_count(live->memory, maps_side_tick(live->maps, now_ns));
 		if (live->pages)
 			memory_charge(live->memory, pages_level_tick(live->pages, now_ns));
 		/* On its way out it has no memory any more: what there was is the last of it. */
@@ -223,6 +225,8 @@ static void fill(struct live *live, uint64_t now_ns, struct snapshot *ret)
 			heap_level_allocators(&live->heap, ret->allocators, SNAPSHOT_ALLOCATORS);
 	ret->side_known[SIDE_MAPS] = live->maps != NULL;
 	ret->side_known[SIDE_KERNEL] = live->kernel != NULL;
+	ret->kernel_off = live->kernel_off;
+	ret->overhead.kernel_core_percent = live->kernel_cost.core_percent;
 	for (unsigned i = 0; live->kernel && i < KERNEL_KINDS; i++) {
 		ret->kernel_kind_why[i] = kernel_side_lacks(live->kernel, ABI_KIND_SLAB + i);
 		ret->kernel_kind_known[i] = !ret->kernel_kind_why[i];
@@ -240,6 +244,7 @@ static void give_up(struct live *live)
 	heap_level_leave(&live->heap);
 	maps_side_close(live->maps);
 	pages_level_close(live->pages);
+	kernel_cost_stop(&live->kernel_cost);
 	kernel_side_close(live->kernel);
 	unwinder_close(live->options.unwinder);
 	live->maps = NULL;
@@ -257,6 +262,8 @@ static int live_read(struct source *source, uint64_t now_ns, struct snapshot *re
 		return -ESRCH;
 	}
 	pthread_mutex_lock(&live->lock);
+	if (live->kernel_let_go)
+		live_end_kernel(live);
 	if (live->restart)
 		now_ns = live_restart(live, now_ns);
 	live_notice_exec(live);
@@ -271,6 +278,8 @@ static int live_read(struct source *source, uint64_t now_ns, struct snapshot *re
 		ret->final = live->ended = true;
 	else if (live->execed)
 		ret->final = live->restart = true;
+	if (ret->final)
+		kernel_cost_pause(&live->kernel_cost);
 	pthread_mutex_unlock(&live->lock);
 	return 0;
 }
@@ -312,20 +321,12 @@ static int live_set_level(struct source *source, enum level level)
 static int live_watch_kernel(struct source *source, bool on)
 {
 	struct live *live = (struct live *)source;
+	int status;
 
-	if (on == (live->kernel != NULL))
-		return 0;
 	pthread_mutex_lock(&live->lock);
-	live->no_kernel[0] = '\0';
-	if (on) {
-		live_open_kernel(live);
-	} else {
-		kernel_side_close(live->kernel);
-		live->kernel = NULL;
-		sites_end_side(&live->sites, SIDE_KERNEL);
-	}
+	status = live_ask_for_kernel(live, on);
 	pthread_mutex_unlock(&live->lock);
-	return on == (live->kernel != NULL) ? 0 : -EOPNOTSUPP;
+	return status;
 }
 
 static int live_wait_fd(struct source *source)
@@ -343,6 +344,7 @@ static void live_close(struct source *source)
 	maps_side_close(live->maps);
 	pages_level_close(live->pages);
 	unwinder_close(live->options.unwinder);
+	kernel_cost_stop(&live->kernel_cost);
 	kernel_side_close(live->kernel);
 	sites_deinit(&live->sites);
 	memory_close(live->memory);
@@ -432,6 +434,7 @@ int live_open(const struct live_options *options, struct source **ret, char *err
 	live->generation = 1;
 	live->from_start = options->launched > 0;
 	pthread_mutex_init(&live->lock, NULL);
+	kernel_cost_init(&live->kernel_cost);
 	sites_init(&live->sites);
 	live->sites.last_id = options->last_id;
 	late_search_init(&live->late, options->pid);

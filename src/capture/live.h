@@ -18,6 +18,7 @@ struct live_options {
 	enum level level;      /* LEVEL_AUTO: the highest that fits the budget */
 	double budget_percent; /* of the busiest thread; NAN = no governor */
 	bool kernel;	       /* watch the kernel side too */
+	bool kernel_asked;     /* whatever it costs; else as long as it is cheap */
 	uint64_t max_blocks;   /* live blocks to make room for; 0 = by the target's size */
 	uint64_t limit_bytes;  /* a limit of the user's own; 0 = none */
 	uint32_t last_id;      /* ids of sites are above it */

@@ -38,12 +38,16 @@ int live_update_modules(struct live *live, uint64_t now_ns)
 	struct unwinder_range ranges[MAX_ANONYMOUS];
 	struct procmaps maps;
 	uint64_t known = live->heap.heap ? heap_module_changes(live->heap.heap) : 0;
+	uint64_t before = thread_cpu_ns();
 	size_t count;
 	int changes;
 
 	live->modules_ns = now_ns;
 	if (procmaps_read(live->options.pid, &maps))
 		return 0;
+	before = thread_cpu_ns() - before;
+	memory_count(live->memory, before);
+	pace_take(&live->modules_pace, now_ns, before, maps.count);
 	/* Those of another program are not this book's. */
 	if (live->heap.heap && heap_execs(live->heap.heap)) {
 		procmaps_deinit(&maps);
@@ -109,8 +113,10 @@ static int enter_pages(struct live *live, char *error, size_t size)
 	if (status)
 		return status;
 	/* Where it cannot be had, that side is not known; pages are. */
-	if (maps_side_open(live->options.pid, live->options.unwinder, &live->maps))
+	if (maps_side_open(live->options.pid, pages_level_sequence_fd(live->pages),
+			   live->options.unwinder, &live->maps))
 		live->maps = NULL;
+	pages_level_follow(live->pages, live->maps);
 	live->level = LEVEL_PAGES;
 	return 0;
 }
@@ -163,23 +169,6 @@ static void new_generation(struct live *live, uint64_t now_ns)
 	*live->reason = '\0';
 }
 
-void live_open_kernel(struct live *live)
-{
-	if (!kernel_side_open(live->options.pid, live->options.unwinder, &live->kernel,
-			      live->no_kernel, sizeof(live->no_kernel)))
-		live->no_kernel[0] = '\0';
-}
-
-/* Kernel memory outlives programs; what was taken before is before the attach of the new book. */
-static void restart_kernel(struct live *live)
-{
-	if (!live->kernel)
-		return;
-	kernel_side_close(live->kernel);
-	live->kernel = NULL;
-	live_open_kernel(live);
-}
-
 /* Enters the level asked for, or under `auto` the highest that can be had. */
 int live_choose_level(struct live *live, char *error, size_t size)
 {
@@ -212,9 +201,8 @@ int live_choose_level(struct live *live, char *error, size_t size)
 uint64_t live_restart(struct live *live, uint64_t now_ns)
 {
 	char error[REASON_SIZE];
-
 	eventfd_t news;
-	bool held;
+	bool held, watched;
 
 	/* Only what was stopped at its exec can be held before its first instruction. */
 	held = live->options.launched && live->stopped && !launch_hold_again(live->options.pid);
@@ -227,13 +215,20 @@ uint64_t live_restart(struct live *live, uint64_t now_ns)
 	leave_pages(live);
 	new_generation(live, now_ns);
 	live_update_modules(live, now_ns);
-	/* The heap first: what it does not see is lost, and the kernel side takes its time. */
+	/*
+	 * The heap first, since what it does not see is lost, and the kernel side takes its time;
+	 * but last where the watch, which waits meanwhile, has to see what it costs.
+	 */
+	watched = live->options.level == LEVEL_AUTO && !held;
+	if (watched)
+		live_restart_kernel(live);
 	live->heap.held = held;
 	if (live_choose_level(live, error, sizeof(error)))
 		live_give_reason(live, "%s", error);
 	live->heap.held = false;
 	live->from_start = held;
-	restart_kernel(live);
+	if (!watched)
+		live_restart_kernel(live);
 	if (held)
 		launch_go(live->options.pid);
 	now_ns = monotonic_ns(); /* all that takes a while */
@@ -261,7 +256,7 @@ static int step_to(struct live *live, enum level level)
 	if (level == LEVEL_HEAP)
 		live_give_reason(live, "%s", live->heap.note);
 	live->level = level;
-	restart_kernel(live);
+	live_restart_kernel(live);
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The live source's state, for its own files: live.c reads, live_level.c enters and leaves levels,
- * live_watch.c keeps watch between reads. All is under `lock`.
+ * live_kernel.c the kernel side, live_watch.c keeps watch between reads. All is under `lock`.
  */
 #ifndef MEMTOP_CAPTURE_LIVE_STATE_H
 #define MEMTOP_CAPTURE_LIVE_STATE_H
@@ -11,11 +11,13 @@
 #include "capture/heap_level.h"
 #include "capture/held.h"
 #include "capture/kernel.h"
+#include "capture/kernel_cost.h"
 #include "capture/late_search.h"
 #include "capture/lifetime.h"
 #include "capture/live.h"
 #include "capture/maps_side.h"
 #include "capture/memory.h"
+#include "capture/pace.h"
 #include "capture/pages_level.h"
 #include "capture/sites.h"
 #include "capture/target.h"
@@ -41,9 +43,10 @@ struct live {
 	struct modules *mapped;	 /* what the watch saw */
 	struct modules *modules; /* the same as of the last read: what snapshots point to */
 	uint64_t modules_ns;
+	struct pace modules_pace;
 	uint64_t unmapped; /* unwinder_ops.unmapped() at the last look */
 	bool in_vain;	   /* looking because it rose found nothing */
-	unsigned soon_ms;  /* in which the cost meter wants the next look; 0: whenever */
+	unsigned soon_ms;  /* in which a meter of cost wants the next look; 0: whenever */
 	struct target_identity identity;
 	struct target_state target;
 	struct memory last_memory;
@@ -52,7 +55,7 @@ struct live {
 
 	enum level level;
 	char reason[REASON_SIZE];
-	char no_kernel[REASON_SIZE];		 /* why, if it was asked for */
+	char no_kernel[REASON_SIZE];		 /* why, if it should be there */
 	char shown_reason[2 * REASON_SIZE + 16]; /* as of the last read */
 	struct heap_level heap;
 	struct pages_level *pages; /* NULL: not entered; never beside the heap */
@@ -60,6 +63,9 @@ struct live {
 	struct late_search late;   /* the watch's, of allocators that came later */
 	bool let_go;		   /* the probes of the heap are gone, its book is still open */
 	struct kernel_side *kernel;
+	struct kernel_cost kernel_cost;
+	bool kernel_let_go; /* its programs are gone, its book is still open */
+	bool kernel_off;    /* because of its cost; it may be asked for */
 	struct self_meter self;
 	struct sites sites;
 	uint64_t heap_losses[ABI_LOSS_COUNT]; /* of books that ended */
@@ -88,6 +94,13 @@ void live_leave_heap(struct live *live, const char *why);
 void live_step_down(struct live *live);
 /* If it cannot be had: why, in `no_kernel`. */
 void live_open_kernel(struct live *live);
+/* By the reading thread alone. */
+void live_end_kernel(struct live *live);
+void live_restart_kernel(struct live *live);
+/* Lets go of it where it costs too much unasked. In how many ms it wants the next look, or 0. */
+unsigned live_look_at_kernel(struct live *live, uint64_t now_ns);
+/* 0 if it is as asked for from now on, else -errno. */
+int live_ask_for_kernel(struct live *live, bool on);
 /* Enters the level asked for, or under `auto` the highest that can be had. 0, -errno and why. */
 int live_choose_level(struct live *live, char *error, size_t size);
 /* What the user side's sites are read from; NULL if neither heap nor pages are entered. */

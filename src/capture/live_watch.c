@@ -45,11 +45,16 @@ void live_notice_exec(struct live *live)
 	eventfd_write(live->news_fd, 1);
 	if (live->heap.heap && !live->let_go)
 		live_let_go(live);
+	/* What the new program has the kernel take is none of the old one's. */
+	if (live->kernel)
+		__atomic_store_n(&kernel_side_ledger(live->kernel)->control->tracking, 0,
+				 __ATOMIC_RELEASE);
 }
 
 /*
- * Every 300 ms; at once when the target's linker changed mappings; and soon when a walk met code
- * that no mapping has. Where that found nothing new, not again until something changes.
+ * Every 300 ms, or as seldom as its pace wants it; at once when the target's linker changed
+ * mappings; and soon when a walk met code that no mapping has. Where that found nothing new, not
+ * again until something changes.
  */
 static void follow_modules(struct live *live, uint64_t now_ns)
 {
@@ -58,7 +63,8 @@ static void follow_modules(struct live *live, uint64_t now_ns)
 	bool told =
 		live->heap.heap && heap_module_changes(live->heap.heap) !=
 					   heap_ledger(live->heap.heap)->control->module_changes;
-	bool due = now_ns - live->modules_ns >= (told ? LINKER_NS : MODULES_NS);
+	bool due = now_ns - live->modules_ns >= (told ? LINKER_NS : MODULES_NS) &&
+		   (told || pace_is_due(&live->modules_pace, now_ns));
 	bool met = unmapped != live->unmapped && !live->in_vain;
 
 	live->unmapped = unmapped;
@@ -71,6 +77,12 @@ static void follow_modules(struct live *live, uint64_t now_ns)
 		unwinder->ops->work(unwinder, COMPILE_MS);
 }
 
+/* Of two times, of which 0 is whenever. */
+static unsigned sooner(unsigned one, unsigned other)
+{
+	return one && (one < other || !other) ? one : other;
+}
+
 static void look(struct live *live)
 {
 	uint64_t now_ns = monotonic_ns();
@@ -78,8 +90,10 @@ static void look(struct live *live)
 
 	live->soon_ms = 0;
 	live_notice_exec(live);
-	if (live->execed || live->restart)
+	if (live->execed || live->restart) {
+		kernel_cost_pause(&live->kernel_cost);
 		return;
+	}
 	/* An explicit level is taken at its word. */
 	if (live->options.level == LEVEL_AUTO && !live->let_go &&
 	    heap_level_over_budget(&live->heap, now_ns, why, sizeof(why)))
@@ -96,6 +110,7 @@ static void look(struct live *live)
 		pages_level_look(live->pages, now_ns);
 	if (live->kernel)
 		ledger_tick(kernel_side_ledger(live->kernel), now_ns);
+	live->soon_ms = sooner(live->soon_ms, live_look_at_kernel(live, monotonic_ns()));
 	follow_modules(live, now_ns);
 }
 

@@ -8,7 +8,7 @@ libcapture_a_SOURCES = \
 	src/capture/bpf_log.c src/capture/bpf_log.h \
 	src/capture/calibrate.c src/capture/calibrate.h \
 	src/capture/cgroup.c src/capture/cgroup.h \
-	src/capture/clock.h \
+	src/capture/clock.h src/capture/pace.h \
 	src/capture/code_flow.c src/capture/code_flow.h \
 	src/capture/code_flow_aarch64.c \
 	src/capture/code_flow_x86_64.c \
@@ -22,6 +22,7 @@ libcapture_a_SOURCES = \
 	src/capture/held.c src/capture/held.h \
 	src/capture/kernel.c src/capture/kernel.h \
 	src/capture/kernel_book.c src/capture/kernel_book.h \
+	src/capture/kernel_cost.c src/capture/kernel_cost.h \
 	src/capture/kernel_exercise.c src/capture/kernel_exercise.h \
 	src/capture/kernel_facts.c src/capture/kernel_facts.h \
 	src/capture/kernel_texts.c src/capture/kernel_texts.h \
@@ -36,7 +37,7 @@ libcapture_a_SOURCES = \
 	src/capture/live.c src/capture/live.h \
 	src/capture/lives.c src/capture/lives.h \
 	src/capture/loader_probe.c src/capture/loader_probe.h \
-	src/capture/live.c src/capture/live_level.c src/capture/live_watch.c src/capture/live_state.h src/capture/live.h \
+	src/capture/live.c src/capture/live_kernel.c src/capture/live_level.c src/capture/live_watch.c src/capture/live_state.h src/capture/live.h \
 	src/capture/lost_calls.c src/capture/lost_calls.h \
 	src/capture/maps_book.c src/capture/maps_book.h \
 	src/capture/maps_side.c src/capture/maps_side.h \

@@ -25,6 +25,7 @@ void maps_book_deinit(struct maps_book *book)
 	vec_deinit(&book->mappings);
 	vec_deinit(&book->unused);
 	vec_deinit(&book->lost);
+	vec_deinit(&book->changes);
 }
 
 static uint64_t round_up(uint64_t bytes)
@@ -196,6 +197,13 @@ static void lose(struct maps_book *maps, uint64_t bytes, uint32_t site)
 	*vec_push(&maps->lost) = (struct maps_lost){bytes, site, 0};
 }
 
+static void change(struct maps_book *maps, const struct abi_mapping_call *call, uint64_t from,
+		   uint64_t to, uint64_t bytes)
+{
+	if (bytes)
+		*vec_push(&maps->changes) = (struct maps_change){from, to, bytes, call->sequence};
+}
+
 static void finish_mmap(struct maps_book *maps, const struct abi_mapping_call *call)
 {
 	uint64_t start = call->arguments[0], bytes = round_up(call->arguments[1]);
@@ -207,6 +215,7 @@ static void finish_mmap(struct maps_book *maps, const struct abi_mapping_call *c
 		if (!is_aligned(start) ||
 		    (flags & FLAG_FIXED_NOREPLACE && !is_free(maps, start, start + bytes)))
 			return;
+		change(maps, call, start, 0, bytes);
 	} else if (maps->area) {
 		if (maps->area >> 63)
 			return;
@@ -226,8 +235,10 @@ static void finish_munmap(struct maps_book *maps, const struct abi_mapping_call 
 {
 	uint64_t start = call->arguments[0], bytes = round_up(call->arguments[1]);
 
-	if (is_aligned(start) && bytes && start + bytes > start && !((start + bytes) >> 63))
-		unmap(maps, start, start + bytes);
+	if (!is_aligned(start) || !bytes || start + bytes <= start || (start + bytes) >> 63)
+		return;
+	unmap(maps, start, start + bytes);
+	change(maps, call, start, 0, bytes);
 }
 
 static void finish_brk(struct maps_book *maps, const struct abi_mapping_call *call)
@@ -245,10 +256,12 @@ static void finish_brk(struct maps_book *maps, const struct abi_mapping_call *ca
 	/* An end below where the heap begins is refused. */
 	if (to < from && !is_mapped(maps, to, from))
 		return;
-	if (to > from)
+	if (to > from) {
 		map(maps, from, to, call->site, false);
-	else
+	} else {
 		unmap(maps, to, from);
+		change(maps, call, to, 0, from - to);
+	}
 	maps->break_end = call->arguments[0];
 }
 
@@ -259,8 +272,10 @@ static uint64_t remap_place(const struct maps_book *maps, const struct abi_mappi
 	uint64_t start = call->arguments[0], flags = call->arguments[3];
 	uint64_t to = call->arguments[4];
 
-	if (!is_aligned(start) || !bytes || bytes >> 56 || old_bytes >> 56 || start >> 63 ||
-	    !is_mapped(maps, start, start + (old_bytes ? old_bytes : PAGE_BYTES)))
+	if (!is_aligned(start) || !bytes || bytes >> 56 || old_bytes >> 56 || start >> 63)
+		return 0;
+	/* For what is not mapped no place is chosen. */
+	if (!maps->area && !is_mapped(maps, start, start + (old_bytes ? old_bytes : PAGE_BYTES)))
 		return 0;
 	if (flags & REMAP_FIXED)
 		return flags & REMAP_MAYMOVE && is_aligned(to) &&
@@ -274,6 +289,19 @@ static uint64_t remap_place(const struct maps_book *maps, const struct abi_mappi
 	return start;
 }
 
+/* What it covers goes, what it has no room for goes, the rest moves. */
+static void change_by_mremap(struct maps_book *maps, const struct abi_mapping_call *call,
+			     uint64_t old_bytes, uint64_t to, uint64_t bytes)
+{
+	uint64_t start = call->arguments[0], kept = bytes < old_bytes ? bytes : old_bytes;
+
+	if (to != start) {
+		change(maps, call, to, 0, bytes);
+		change(maps, call, start, to, kept);
+	}
+	change(maps, call, start + kept, 0, old_bytes - kept);
+}
+
 static void finish_mremap(struct maps_book *maps, const struct abi_mapping_call *call)
 {
 	uint64_t start = call->arguments[0];
@@ -285,6 +313,7 @@ static void finish_mremap(struct maps_book *maps, const struct abi_mapping_call 
 	if (!(call->arguments[3] & REMAP_DONTUNMAP))
 		unmap(maps, start, start + old_bytes);
 	map(maps, to, to + bytes, call->site, false);
+	change_by_mremap(maps, call, old_bytes, to, bytes);
 }
 
 static void finish(struct maps_book *maps)
@@ -309,15 +338,37 @@ static void finish(struct maps_book *maps)
 	maps->area = maps->area_bytes = 0;
 }
 
+/* Is all told that there is to tell of the call at hand? */
+static bool is_complete(const struct maps_book *maps)
+{
+	const uint64_t *arguments = maps->call.arguments;
+
+	switch (maps->call.kind) {
+	case ABI_MAPPING_MUNMAP:
+	case ABI_MAPPING_BRK:
+		return true;
+	case ABI_MAPPING_MMAP:
+		return arguments[3] & (FLAG_FIXED | FLAG_FIXED_NOREPLACE);
+	case ABI_MAPPING_MREMAP:
+		return arguments[3] & REMAP_FIXED ||
+		       round_up(arguments[2]) <= round_up(arguments[1]) ||
+		       (maps->area && !(maps->area >> 63));
+	default:
+		return false;
+	}
+}
+
 void maps_book_call(struct maps_book *maps, const struct abi_mapping_call *call)
 {
 	if (call->kind == ABI_MAPPING_AREA) {
 		maps->area = call->arguments[0];
 		maps->area_bytes = call->arguments[1];
-		return;
+	} else {
+		finish(maps);
+		maps->call = *call;
 	}
-	finish(maps);
-	maps->call = *call;
+	if (is_complete(maps))
+		finish(maps);
 }
 
 /* --- what is mapped --- */

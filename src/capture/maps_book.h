@@ -8,6 +8,10 @@
  * what is not mapped leaves, what no call is known for goes to one of two rows that are no stack's,
  * so the rows add up to the target's virtual size.
  *
+ * What becomes of pages (unmapped, covered, moved) is a list of changes, in the order of the calls;
+ * the sync is in no such list. A call that needs no chosen address, and a move whose address was
+ * chosen, is worked out when it is told, before the target can use what it made.
+ *
  * A mapping is allocated by mmap, brk or mremap and freed byte by byte, by whatever unmaps or
  * covers it; it counts as a block until its last byte goes. A successful mremap is a free and an
  * allocation, at the caller of mremap, as realloc is for the heap.
@@ -42,16 +46,23 @@ struct maps_lost {
 	uint32_t looks; /* since then: a call may be under way in the first */
 };
 
+/* Pages of [from, from + bytes) are gone, or are at `to`. */
+struct maps_change {
+	uint64_t from, to, bytes; /* to: 0 = gone */
+	uint64_t sequence;	  /* faults from this one on came later */
+};
+
 struct maps_book {
 	struct pages_books books;
 	VEC(struct maps_region) regions; /* sorted, apart */
 	VEC(struct maps_mapping) mappings;
-	VEC(uint32_t) unused;	      /* free elements of it */
-	VEC(struct maps_lost) lost;   /* were mapped, but not where it was thought */
-	struct abi_mapping_call call; /* the last one, not worked out yet; kind OTHER = none */
-	uint64_t area, area_bytes;    /* that were chosen for it; 0 = none */
-	uint64_t break_end;	      /* as last set; 0 = not known */
-	uint32_t break_site;	      /* that set it while it was not known */
+	VEC(uint32_t) unused;		 /* free elements of it */
+	VEC(struct maps_lost) lost;	 /* were mapped, but not where it was thought */
+	struct abi_mapping_call call;	 /* the last one, not worked out yet; kind OTHER = none */
+	uint64_t area, area_bytes;	 /* that were chosen for it; 0 = none */
+	uint64_t break_end;		 /* as last set; 0 = not known */
+	uint32_t break_site;		 /* that set it while it was not known */
+	VEC(struct maps_change) changes; /* for who asks for them, who also empties it */
 };
 
 void maps_book_init(struct maps_book *book, const struct pages_books *books);

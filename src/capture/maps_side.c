@@ -3,7 +3,7 @@
 
 #include "bpf/maps.skel.h"
 #include "capture/clock.h"
-#include "capture/maps_book.h"
+#include "capture/pace.h"
 #include "capture/procmaps.h"
 #include "util/alloc.h"
 
@@ -13,6 +13,7 @@
 
 #define SITES	       2048
 #define SYNC_TRIES     3
+#define SYNC_NS	       1000000 /* no more tries after so long */
 #define RELABEL_BELOW  48
 #define RELABEL_AGE_NS 5000000000ull
 
@@ -23,6 +24,7 @@ struct maps_side {
 	struct ring_buffer *calls;
 	struct maps_book book;
 	bool synced;
+	struct pace pace;   /* of reads of what is mapped */
 	uint64_t *resident; /* by slot */
 };
 
@@ -51,7 +53,7 @@ static void make_rows(struct ledger *ledger)
 	ledger->counters->sites = 2;
 }
 
-static int load(struct maps_side *side, struct unwinder *unwinder)
+static int load(struct maps_side *side, int sequence_fd, struct unwinder *unwinder)
 {
 	struct maps_bpf *s = side->skeleton;
 	int cpus = libbpf_num_possible_cpus(), error;
@@ -61,6 +63,8 @@ static int load(struct maps_side *side, struct unwinder *unwinder)
 		return cpus;
 	s->rodata->cfg_site_mask = SITES - 1;
 	error = ledger_size_maps(s->obj, &sizes);
+	if (!error)
+		error = bpf_map__reuse_fd(s->maps.data_sequence, sequence_fd);
 	if (!error && unwinder)
 		error = unwinder->ops->prepare(unwinder, s->obj);
 	if (!error)
@@ -94,7 +98,7 @@ static int attach(struct maps_side *side)
 	return error;
 }
 
-int maps_side_open(pid_t pid, struct unwinder *unwinder, struct maps_side **ret)
+int maps_side_open(pid_t pid, int sequence_fd, struct unwinder *unwinder, struct maps_side **ret)
 {
 	struct maps_side *side = xcalloc(1, sizeof(*side));
 	struct pages_books books;
@@ -102,7 +106,7 @@ int maps_side_open(pid_t pid, struct unwinder *unwinder, struct maps_side **ret)
 
 	side->pid = pid;
 	side->skeleton = maps_bpf__open();
-	error = side->skeleton ? load(side, unwinder) : -errno;
+	error = side->skeleton ? load(side, sequence_fd, unwinder) : -errno;
 	if (!error) {
 		books = (struct pages_books){.totals = side->ledger.totals,
 					     .cohorts = side->ledger.cohorts,
@@ -157,6 +161,23 @@ void maps_side_look(struct maps_side *side, uint64_t now_ns)
 	relabel(side, now_ns);
 }
 
+const struct maps_change *maps_side_changes(struct maps_side *side, size_t *ret_count)
+{
+	ring_buffer__consume(side->calls);
+	*ret_count = side->book.changes.count;
+	return side->book.changes.data;
+}
+
+void maps_side_drop_changes(struct maps_side *side, size_t count)
+{
+	size_t left = side->book.changes.count - count;
+
+	if (count && left)
+		memmove(side->book.changes.data, side->book.changes.data + count,
+			left * sizeof(*side->book.changes.data));
+	side->book.changes.count = left;
+}
+
 /* Mappings next to each other are one range. */
 static void sync_with(struct maps_side *side, const struct procmaps *maps)
 {
@@ -184,10 +205,13 @@ static void sync_with(struct maps_side *side, const struct procmaps *maps)
 uint64_t maps_side_tick(struct maps_side *side, uint64_t now_ns)
 {
 	uint64_t spent = 0;
+	size_t read = 0;
 
 	maps_side_look(side, now_ns);
+	if (!pace_is_due(&side->pace, now_ns))
+		return 0;
 	/* Only what nothing changed while it was read is what the calls up to now have made. */
-	for (unsigned i = 0; i < SYNC_TRIES; i++) {
+	for (unsigned i = 0; i < SYNC_TRIES && spent < SYNC_NS; i++) {
 		uint64_t before = thread_cpu_ns();
 		struct procmaps maps;
 		bool quiet;
@@ -195,6 +219,7 @@ uint64_t maps_side_tick(struct maps_side *side, uint64_t now_ns)
 		if (procmaps_read(side->pid, &maps))
 			break;
 		spent += thread_cpu_ns() - before;
+		read += maps.count;
 		quiet = ring_buffer__consume(side->calls) == 0;
 		if (quiet)
 			sync_with(side, &maps);
@@ -202,6 +227,7 @@ uint64_t maps_side_tick(struct maps_side *side, uint64_t now_ns)
 		if (quiet)
 			break;
 	}
+	pace_take(&side->pace, now_ns, spent, read);
 	return spent;
 }
 

@@ -80,9 +80,14 @@ uint64_t memory_walk_ns(const struct memory_reader *reader)
 	return reader->walk_ns;
 }
 
-void memory_charge(struct memory_reader *reader, uint64_t ns)
+void memory_count(struct memory_reader *reader, uint64_t ns)
 {
 	reader->walk_ns += ns;
+}
+
+void memory_charge(struct memory_reader *reader, uint64_t ns)
+{
+	memory_count(reader, ns);
 	reader->budget_ns -= (int64_t)ns;
 }
 

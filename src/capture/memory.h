@@ -45,6 +45,9 @@ void memory_restart(struct memory_reader *reader);
  */
 void memory_charge(struct memory_reader *reader, uint64_t ns);
 
+/* Another one did that has its own pace: it is counted and no more. */
+void memory_count(struct memory_reader *reader, uint64_t ns);
+
 /* Nanoseconds of CPU time spent in walks so far; part of what memtop costs. */
 uint64_t memory_walk_ns(const struct memory_reader *reader);
 /* Whole walks so far. */

@@ -270,6 +270,16 @@ struct ledger *pages_ledger(struct pages *pages)
 	return &pages->ledger;
 }
 
+int pages_sequence_fd(const struct pages *pages)
+{
+	return bpf_map__fd(pages->skeleton->maps.data_sequence);
+}
+
+uint64_t pages_sequence(const struct pages *pages)
+{
+	return __atomic_load_n(&pages->skeleton->data_sequence->fault_sequence, __ATOMIC_ACQUIRE);
+}
+
 /* The oldest record among the rings whose ends are in `heads`; NULL if all are read. */
 static const struct abi_fault *oldest(const struct pages *pages, const uint64_t *heads,
 				      unsigned *ret_cpu)
@@ -292,8 +302,8 @@ static const struct abi_fault *oldest(const struct pages *pages, const uint64_t 
 	return first;
 }
 
-void pages_drain(struct pages *pages, void (*take)(const struct abi_fault *fault, void *context),
-		 void *context)
+void pages_drain(struct pages *pages, uint64_t limit,
+		 void (*take)(const struct abi_fault *fault, void *context), void *context)
 {
 	uint64_t *heads = xcalloc(pages->cpus, sizeof(*heads));
 	const struct abi_fault *record;
@@ -301,7 +311,7 @@ void pages_drain(struct pages *pages, void (*take)(const struct abi_fault *fault
 
 	for (unsigned i = 0; i < pages->cpus; i++)
 		heads[i] = __atomic_load_n(&pages->rings[i].head, __ATOMIC_ACQUIRE);
-	while ((record = oldest(pages, heads, &cpu))) {
+	while ((record = oldest(pages, heads, &cpu)) && record->sequence < limit) {
 		take(record, context);
 		__atomic_store_n(&pages->rings[cpu].tail, pages->rings[cpu].tail + 1,
 				 __ATOMIC_RELEASE);

@@ -31,9 +31,13 @@ int pages_attach(struct pages *pages);
 
 struct ledger *pages_ledger(struct pages *pages);
 
-/* Takes all faults out of the rings, in their order. */
-void pages_drain(struct pages *pages, void (*take)(const struct abi_fault *fault, void *context),
-		 void *context);
+/* The number of the next fault, and the map that has it, for other programs to read. */
+uint64_t pages_sequence(const struct pages *pages);
+int pages_sequence_fd(const struct pages *pages);
+
+/* Takes all faults whose numbers are below `limit` out of the rings, in their order. */
+void pages_drain(struct pages *pages, uint64_t limit,
+		 void (*take)(const struct abi_fault *fault, void *context), void *context);
 
 /* Since the attach: faults seen, how often the kernel skipped a program, what programs took. */
 struct pages_statistics {

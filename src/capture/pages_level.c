@@ -2,6 +2,7 @@
 #include "capture/pages_level.h"
 
 #include "capture/clock.h"
+#include "capture/pace.h"
 #include "capture/procfs.h"
 #include "capture/residency.h"
 #include "util/alloc.h"
@@ -53,9 +54,14 @@ struct cost {
 struct pages_level {
 	pid_t pid;
 	struct pages *pages;
+	struct maps_side *maps;
 	struct residency residency;
 	struct pages_table table;
-	VEC(struct range) ranges; /* of the walk under way */
+	const struct maps_change *changes; /* of the drain under way, */
+	size_t change_count, change;	   /* the next one */
+	VEC(struct range) changed;	   /* while the piece at hand was read */
+	VEC(struct range) ranges;	   /* of the walk under way */
+	struct pace pace;		   /* of reads of the mappings for them, by scan */
 	size_t range;
 	uint64_t cursor;
 	bool walking;	  /* between two walks if not */
@@ -68,18 +74,53 @@ struct pages_level {
 
 /* --- faults --- */
 
+static void note_changed(struct pages_level *level, uint64_t start, uint64_t bytes)
+{
+	*vec_push(&level->changed) = (struct range){start, start + bytes};
+}
+
+/* Changes of before the fault with this number. */
+static void take_changes(struct pages_level *level, uint64_t sequence)
+{
+	for (; level->change < level->change_count; level->change++) {
+		const struct maps_change *change = &level->changes[level->change];
+
+		if (change->sequence > sequence)
+			break;
+		if (change->to)
+			pages_table_move(&level->table, change->from, change->to, change->bytes);
+		else
+			pages_table_unmap(&level->table, change->from,
+					  change->from + change->bytes);
+		if (!level->passed)
+			continue;
+		note_changed(level, change->from, change->bytes);
+		if (change->to)
+			note_changed(level, change->to, change->bytes);
+	}
+}
+
 static void take_fault(const struct abi_fault *fault, void *context)
 {
 	struct pages_level *level = context;
 
+	take_changes(level, fault->sequence);
 	pages_table_fault(&level->table, fault->address, fault->site,
 			  fault->flags & ABI_FAULT_PRESENT, level->passed);
 }
 
 static void drain(struct pages_level *level, bool passed)
 {
+	uint64_t limit = pages_sequence(level->pages);
+
 	level->passed = passed;
-	pages_drain(level->pages, take_fault, level);
+	level->change = level->change_count = 0;
+	if (level->maps)
+		level->changes = maps_side_changes(level->maps, &level->change_count);
+	pages_drain(level->pages, limit, take_fault, level);
+	take_changes(level, limit);
+	if (level->maps)
+		maps_side_drop_changes(level->maps, level->change);
 }
 
 /* --- walks --- */
@@ -101,15 +142,17 @@ static void add_range(struct pages_level *level, uint64_t start, uint64_t end)
  * What a walk reads: the mappings, word by word; by scan everything but what RSS leaves out, since
  * the scan knows itself what is mapped, and mappings made meanwhile are found.
  */
-static int start_walk(struct pages_level *level)
+static int find_ranges(struct pages_level *level)
 {
 	struct procmaps maps;
-	uint64_t from = 0, before = thread_cpu_ns();
+	uint64_t from = 0, before = thread_cpu_ns(), spent;
 	int error = procmaps_read(level->pid, &maps);
 
-	level->read_ns += thread_cpu_ns() - before;
+	spent = thread_cpu_ns() - before;
+	level->read_ns += spent;
 	if (error)
 		return error;
+	pace_take(&level->pace, monotonic_ns(), spent, maps.count);
 	level->ranges.count = 0;
 	for (size_t i = 0; i < maps.count; i++) {
 		const struct mapping *mapping = &maps.data[i];
@@ -129,6 +172,19 @@ static int start_walk(struct pages_level *level)
 			break;
 		}
 	procmaps_deinit(&maps);
+	return 0;
+}
+
+/* By scan the ranges are nearly always one: those of the last walk do for a while. */
+static int start_walk(struct pages_level *level)
+{
+	int error = 0;
+
+	if (!level->residency.scans || !level->ranges.count ||
+	    pace_is_due(&level->pace, monotonic_ns()))
+		error = find_ranges(level);
+	if (error)
+		return error;
 	level->range = 0;
 	level->cursor = 0;
 	level->walking = true;
@@ -159,11 +215,62 @@ static int read_piece(struct pages_level *level, uint64_t start, uint64_t end,
 	int error;
 
 	drain(level, false);
+	level->changed.count = 0;
 	before = thread_cpu_ns();
 	error = residency_read(&level->residency, start, end, runs, ret_count, ret_end);
 	level->read_ns += thread_cpu_ns() - before;
 	drain(level, true);
 	return error || has_memory(level) ? error : -ESRCH;
+}
+
+/* The part of a piece of which nothing changed while it was read. */
+static void believe_part(struct pages_level *level, uint64_t start, uint64_t end,
+			 const struct pages_run *runs, size_t count)
+{
+	struct pages_run part[RESIDENCY_RUNS];
+	size_t n = 0;
+
+	for (size_t i = 0; i < count && runs[i].start < end; i++) {
+		if (runs[i].end <= start)
+			continue;
+		part[n] = runs[i];
+		if (part[n].start < start)
+			part[n].start = start;
+		if (part[n].end > end)
+			part[n].end = end;
+		n++;
+	}
+	pages_table_walked(&level->table, start, end, part, n);
+}
+
+static int compare_ranges(const void *a, const void *b)
+{
+	const struct range *left = a, *right = b;
+
+	return (left->start > right->start) - (left->start < right->start);
+}
+
+static void believe(struct pages_level *level, uint64_t start, uint64_t end,
+		    const struct pages_run *runs, size_t count)
+{
+	uint64_t cursor = start;
+
+	if (level->changed.count)
+		qsort(level->changed.data, level->changed.count, sizeof(struct range),
+		      compare_ranges);
+	for (size_t i = 0; i < level->changed.count && cursor < end; i++) {
+		const struct range *changed = &level->changed.data[i];
+		uint64_t stop = changed->start < end ? changed->start : end;
+
+		if (cursor < stop)
+			believe_part(level, cursor, stop, runs, count);
+		if (cursor < changed->end)
+			cursor = changed->end;
+		for (; count && runs->end <= cursor; runs++)
+			count--;
+	}
+	if (cursor < end)
+		believe_part(level, cursor, end, runs, count);
 }
 
 /* One read of residency. An error ends the walk: the next one begins anew. */
@@ -187,7 +294,7 @@ static void walk_piece(struct pages_level *level)
 		return;
 	}
 	pages_table_walked(&level->table, level->cursor, start, NULL, 0);
-	pages_table_walked(&level->table, start, end, runs, count);
+	believe(level, start, end, runs, count);
 	level->cursor = end;
 	if (end >= range->end)
 		level->range++;
@@ -335,7 +442,18 @@ void pages_level_close(struct pages_level *level)
 	pages_table_deinit(&level->table);
 	residency_close(&level->residency);
 	vec_deinit(&level->ranges);
+	vec_deinit(&level->changed);
 	free(level);
+}
+
+void pages_level_follow(struct pages_level *level, struct maps_side *maps)
+{
+	level->maps = maps;
+}
+
+int pages_level_sequence_fd(const struct pages_level *level)
+{
+	return pages_sequence_fd(level->pages);
 }
 
 /* --- ticks --- */

@@ -25,6 +25,7 @@
 struct pages_chunk {
 	uint64_t number; /* address >> PAGES_CHUNK_SHIFT */
 	unsigned used;	 /* entries that are not 0 */
+	unsigned there;	 /* of them, those that are in a row */
 	uint32_t entries[PAGES_CHUNK_COUNT];
 };
 
@@ -142,6 +143,7 @@ static void book(struct pages_table *table, uint32_t entry, bool freed)
 static void entry_set(struct pages_chunk *chunk, unsigned page, uint32_t entry)
 {
 	chunk->used += (entry != 0) - (chunk->entries[page] != 0);
+	chunk->there += !!entry_valid(entry) - !!entry_valid(chunk->entries[page]);
 	chunk->entries[page] = entry;
 }
 
@@ -329,6 +331,47 @@ void pages_table_unmap(struct pages_table *table, uint64_t start, uint64_t end)
 		drop_empty(table, start >> PAGES_CHUNK_SHIFT, (end - 1) >> PAGES_CHUNK_SHIFT);
 }
 
+static void move_chunk(struct pages_table *table, struct pages_chunk *chunk, unsigned page,
+		       unsigned stop, uint64_t to)
+{
+	for (; page < stop && chunk->used; page++, to += PAGE_BYTES) {
+		uint32_t entry = chunk->entries[page];
+
+		if (!entry)
+			continue;
+		entry_set(chunk, page, 0);
+		if (!(entry & ENTRY_GONE))
+			entry |= ENTRY_YOUNG;
+		entry_set(chunk_get(table, to >> PAGES_CHUNK_SHIFT),
+			  to >> PAGES_SHIFT & (PAGES_CHUNK_COUNT - 1), entry);
+	}
+}
+
+void pages_table_move(struct pages_table *table, uint64_t from, uint64_t to, uint64_t bytes)
+{
+	uint64_t cursor = from;
+
+	if (!bytes)
+		return;
+	pages_table_unmap(table, to, to + bytes);
+	/* Chunks that are made move the others, so each is looked for. */
+	while (cursor < from + bytes) {
+		size_t i = chunk_index(table, cursor >> PAGES_CHUNK_SHIFT);
+		struct pages_chunk *chunk;
+		unsigned page, stop;
+
+		if (i == table->count)
+			break;
+		chunk = table->chunks[i];
+		if (!pages_within(chunk, cursor, from + bytes, &page, &stop))
+			break;
+		cursor = (chunk->number << PAGES_CHUNK_SHIFT) + ((uint64_t)page << PAGES_SHIFT);
+		move_chunk(table, chunk, page, stop, to + (cursor - from));
+		cursor = (chunk->number + 1) << PAGES_CHUNK_SHIFT;
+	}
+	drop_empty(table, from >> PAGES_CHUNK_SHIFT, (from + bytes - 1) >> PAGES_CHUNK_SHIFT);
+}
+
 uint64_t pages_table_count(const struct pages_table *table, uint64_t start, uint64_t end)
 {
 	uint64_t count = 0;
@@ -339,8 +382,11 @@ uint64_t pages_table_count(const struct pages_table *table, uint64_t start, uint
 
 		if (!pages_within(chunk, start, end, &page, &stop))
 			break;
-		for (; page < stop; page++)
-			count += entry_valid(chunk->entries[page]);
+		if (stop - page == PAGES_CHUNK_COUNT)
+			count += chunk->there;
+		else
+			for (; page < stop; page++)
+				count += entry_valid(chunk->entries[page]);
 	}
 	return count;
 }

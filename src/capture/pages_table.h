@@ -12,6 +12,11 @@
  *   to `before attach` while the first walk lasts, else to `populated`: mlock(), MAP_POPULATE, DMA
  *   and what else reaches pages without a fault.
  *
+ * Pages that the target unmaps leave at once, and pages that it moves (mremap) stay whose they are.
+ * What a call does that is not told of, or that was refused, the next walk finds: it is always the
+ * last word on which pages are there, but whose a page is at a place that it was moved to unseen,
+ * it cannot tell: `populated`.
+ *
  * A fault may be told before its page is there. So a page of a young fault that a walk does not
  * find is remembered until the next walk, and comes back to its site if it is there then.
  *
@@ -81,8 +86,15 @@ void pages_table_fault(struct pages_table *table, uint64_t address, uint32_t sit
 void pages_table_walked(struct pages_table *table, uint64_t start, uint64_t end,
 			const struct pages_run *runs, size_t count);
 
-/* Pages that the target unmapped, and pages it moved: as the kernel does it, at once. */
+/* Pages that the target unmapped. */
 void pages_table_unmap(struct pages_table *table, uint64_t start, uint64_t end);
+
+/*
+ * Pages that the target moved, with their sites and ages, to where nothing is left of what was
+ * there. A walk under way may have passed the one place before and the other one never: they stay
+ * until the next one does not find them.
+ */
+void pages_table_move(struct pages_table *table, uint64_t from, uint64_t to, uint64_t bytes);
 
 /* Resident pages of [start, end). */
 uint64_t pages_table_count(const struct pages_table *table, uint64_t start, uint64_t end);

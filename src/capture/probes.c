@@ -188,12 +188,8 @@ void probes_detach(int *links, size_t *link_count)
 	*link_count = 0;
 }
 
-int probe_load_empty(enum probe_kind kind)
+static int load(enum probe_kind kind, const struct bpf_insn *code, size_t count)
 {
-	struct bpf_insn code[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
 	static const char license[] = "GPL";
 	union bpf_attr attributes;
 	int fd;
@@ -201,7 +197,7 @@ int probe_load_empty(enum probe_kind kind)
 	memset(&attributes, 0, sizeof(attributes));
 	attributes.prog_type = BPF_PROG_TYPE_KPROBE;
 	attributes.insns = (uintptr_t)code;
-	attributes.insn_cnt = sizeof(code) / sizeof(*code);
+	attributes.insn_cnt = count;
 	attributes.license = (uintptr_t)license;
 	if (kind == PROBE_SESSION)
 		attributes.expected_attach_type = ATTACH_UPROBE_SESSION;
@@ -209,6 +205,33 @@ int probe_load_empty(enum probe_kind kind)
 		attributes.expected_attach_type = ATTACH_UPROBE_MULTI;
 	fd = syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof(attributes));
 	return fd < 0 ? -errno : fd;
+}
+
+int probe_load_empty(enum probe_kind kind)
+{
+	static const struct bpf_insn code[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+
+	return load(kind, code, sizeof(code) / sizeof(*code));
+}
+
+int probe_load_counting(enum probe_kind kind, int map)
+{
+	const struct bpf_insn code[] = {
+		{.code = BPF_LD | BPF_DW | BPF_IMM,
+		 .dst_reg = 1,
+		 .src_reg = BPF_PSEUDO_MAP_VALUE,
+		 .imm = map},
+		{0},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2, .imm = 1},
+		{.code = BPF_STX | BPF_DW | BPF_ATOMIC, .dst_reg = 1, .src_reg = 2, .imm = BPF_ADD},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+
+	return load(kind, code, sizeof(code) / sizeof(*code));
 }
 
 /*

@@ -52,6 +52,8 @@ int probes_attach(int program, enum probe_kind kind, bool returns, pid_t pid,
 
 /* A loaded program that does nothing, to try a kind with and to measure it. Its descriptor. */
 int probe_load_empty(enum probe_kind kind);
+/* One that counts its runs in the one 64-bit value of an array. */
+int probe_load_counting(enum probe_kind kind, int map);
 
 /* Closes links, all at once, and returns when their probes are out. */
 void probes_detach(int *links, size_t *link_count);

@@ -75,7 +75,7 @@ static void write_point(FILE *out, const struct procmaps *maps, const struct pro
 
 void site_report(FILE *out, pid_t pid, const struct allocators_options *options)
 {
-	enum probe_kind kind = probe_kind_best();
+	enum probe_kind kind;
 	struct probe_points points;
 	struct trap_costs costs;
 	struct procmaps maps;
@@ -91,7 +91,7 @@ void site_report(FILE *out, pid_t pid, const struct allocators_options *options)
 		procmaps_deinit(&maps);
 		return;
 	}
-	measured = kind != PROBE_KIND_COUNT && !calibrate_traps(kind, &costs);
+	measured = !calibrate_traps(&kind, &costs);
 	fprintf(out, "Probes in %s, by %s:\n", pid == getpid() ? "memtop itself" : "the process",
 		kind == PROBE_KIND_COUNT ? "nothing that this kernel has" : kind_names[kind]);
 	for (size_t i = 0; i < points.count; i++)

@@ -32,6 +32,8 @@ void sites_end_side(struct sites *sites, enum side side)
 		}
 	sites->seen[side] = 0;
 	sites->unknown[side] = false;
+	if (side == SIDE_USER)
+		sites->moments.count = 0; /* they speak of the order in its ledger */
 }
 
 void sites_deinit(struct sites *sites)
@@ -120,6 +122,8 @@ static void add(struct sites *sites, const struct ledger *ledger, enum side side
 			info->flags |= SITE_UNMATCHED;
 		if (describe->page_table(describe->context, site))
 			info->flags |= SITE_PAGE_TABLE;
+		if (describe->reclaimable(describe->context, site))
+			info->flags |= SITE_RECLAIMABLE;
 	}
 	*vec_push(&sites->samples) = (struct site_sample){.info = info};
 	*vec_push(&sites->origins) = (struct site_origin){.side = side, .slot = slot};
@@ -242,7 +246,7 @@ void sites_follow(struct sites *sites, struct ledger *ledger, const struct modul
 	for (size_t i = 0; i < sites->samples.count; i++) {
 		const struct site_origin *origin = &sites->origins.data[i];
 
-		if (origin->side == SIDE_USER)
+		if (origin->side == SIDE_USER && origin->slot != SITES_ENDED)
 			reopen(ledger, origin->slot, modules, sites->samples.data[i].info->born_ns,
 			       now_ns);
 	}

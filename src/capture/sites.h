@@ -38,11 +38,13 @@ struct sites {
 	struct strpool *strings;
 };
 
-/* Tells the cache's name of a kernel site and whether its frees are seen; NULL for other sides. */
+/* Tells the cache's name of a kernel site, whether its frees are seen, and what it is; NULL for
+ * other sides. */
 struct sites_describe {
 	const char *(*object)(void *context, const struct abi_site *site);
 	bool (*matched)(void *context, const struct abi_site *site);
 	bool (*page_table)(void *context, const struct abi_site *site);
+	bool (*reclaimable)(void *context, const struct abi_site *site);
 	void *context;
 };
 

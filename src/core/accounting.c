@@ -35,15 +35,16 @@ static int64_t difference(uint64_t now, uint64_t then)
 	return (int64_t)(now - then);
 }
 
-/*
- * What the user side's book holds as blocks of the heap. At level pages its rows are resident
- * pages, of whatever kind.
- */
+/* At level pages the user side's rows are resident pages, of whatever kind. */
+static bool live_blocks_known(const struct snapshot *snapshot, const struct side_stats *sides)
+{
+	return sides[SIDE_USER].known && snapshot->level != LEVEL_PAGES;
+}
+
+/* What the user side's book holds as blocks of the heap. */
 static uint64_t live_blocks_bytes(const struct snapshot *snapshot, const struct side_stats *sides)
 {
-	if (!sides[SIDE_USER].known || snapshot->level == LEVEL_PAGES)
-		return 0;
-	return totals_live_bytes(&sides[SIDE_USER].totals);
+	return live_blocks_known(snapshot, sides) ? totals_live_bytes(&sides[SIDE_USER].totals) : 0;
 }
 
 /* What of it has an owner. */
@@ -83,6 +84,7 @@ void accounting_split(struct walk *walk, const struct snapshot *snapshot,
 	*ret = (struct accounting){.known = memory->parts_known, .explained_percent = NAN};
 	if (!ret->known)
 		return;
+	ret->live_known = live_blocks_known(snapshot, sides);
 	ret->file_bytes = take(&left, memory->file_bytes);
 	ret->shmem_bytes = take(&left, memory->shmem_bytes);
 	ret->stacks_bytes = take(&left, memory->stacks_bytes);
@@ -180,6 +182,9 @@ void accounting_growth(struct baseline *baseline, const struct snapshot *snapsho
 	ret->user_bytes = difference(user_live(sides), baseline->live_bytes[SIDE_USER]);
 	ret->maps_bytes = difference(totals_live_bytes(&sides[SIDE_MAPS].totals),
 				     baseline->live_bytes[SIDE_MAPS]);
+	/* Watched again, it begins with an empty book. */
+	if (!sides[SIDE_KERNEL].known)
+		baseline->live_bytes[SIDE_KERNEL] = 0;
 	ret->kernel_bytes = difference(totals_live_bytes(&sides[SIDE_KERNEL].totals),
 				       baseline->live_bytes[SIDE_KERNEL]);
 	if (snapshot->level == LEVEL_PAGES) {

@@ -254,6 +254,13 @@ const char *verdict_word(enum verdict verdict)
 	return verdicts[verdict < VERDICT_COUNT ? verdict : VERDICT_UNKNOWN].word;
 }
 
+const char *site_word(const struct site_stats *site)
+{
+	return site->info->flags & SITE_UNMATCHED   ? "UNMATCHED" :
+	       site->info->flags & SITE_RECLAIMABLE ? "RECLAIMABLE" :
+						      verdict_word(site->judgment.verdict);
+}
+
 /* The fact behind the word; empty where there is none. */
 static void verdict_fact(char *ret, size_t size, const struct judgment *judgment, uint64_t floor)
 {

@@ -31,7 +31,9 @@ char *format_clock(char *ret, uint64_t unix_ns);
 
 /* Names of enumerations: the token of batch output, and the word on the screen. */
 const char *verdict_token(enum verdict verdict); /* "leaking" */
-const char *verdict_word(enum verdict verdict);	 /* "LEAKING" */
+const char *verdict_word(enum verdict verdict);
+/* The same in the table, which also says of what there is none. */
+const char *site_word(const struct site_stats *site); /* "LEAKING" */
 /* The word with its fact: "LEAKING: 1 in 7 never freed". Fits in `size`. */
 char *verdict_sentence(char *ret, size_t size, const struct judgment *judgment,
 		       uint64_t floor_bytes_per_s);

@@ -211,6 +211,7 @@ static void sides_begin(struct picture *picture, const struct snapshot *snapshot
 		side_begin(&picture->sides[i], snapshot->side_known[i]);
 		picture->sides[i].before_attach_frees = snapshot->before_attach_frees[i];
 	}
+	picture->kernel_off = snapshot->kernel_off;
 	for (unsigned i = 0; i < KERNEL_KINDS; i++) {
 		side_begin(&picture->kernel_kinds[i], snapshot->kernel_kind_known[i]);
 		picture->kernel_kind_why[i] = snapshot->kernel_kind_why[i];
@@ -330,8 +331,7 @@ static double site_floor(const struct picture *picture, const struct site_stats 
 	if (stats->info->flags & SITE_PAGE_TABLE)
 		return verdict_page_table_floor(picture->floor_bytes_per_s,
 						picture->rss_rate_bytes_per_s);
-	return stats->info->side == SIDE_KERNEL ? verdict_kernel_floor() :
-						  picture->floor_bytes_per_s;
+	return picture_floor(picture, stats->info->side);
 }
 
 /* With a fit for each scale: for the few sites that could be called something. */
@@ -359,6 +359,9 @@ static void site_judge(struct model *model, size_t index, const struct ages *age
 
 	if (!track->counted) {
 		verdict_none(&stats->judgment);
+	} else if (stats->info->flags & SITE_RECLAIMABLE) {
+		verdict_reclaimable((model->picture.time_ns - model->start_ns) / 1e9,
+				    stats->rate_bytes_per_s, &stats->judgment);
 	} else if (is_worth_judging(track, stats, site_floor(&model->picture, stats))) {
 		site_weigh(model, track, ages, stats);
 	} else {
@@ -415,11 +418,14 @@ static void sites_judge(struct model *model, struct source *source, struct site_
 	}
 }
 
-/* Mapped is not resident: what of it is, is pages or blocks of the user side. */
+/*
+ * Mapped is not resident: what of it is, is pages or blocks of the user side. What the kernel takes
+ * back is nobody's concern.
+ */
 static bool is_top(const struct site_stats *stats, const struct site_stats *top)
 {
 	return stats->delta_bytes > (top ? top->delta_bytes : 0) && is_counted(stats) &&
-	       stats->info->side != SIDE_MAPS;
+	       stats->info->side != SIDE_MAPS && !(stats->info->flags & SITE_RECLAIMABLE);
 }
 
 static void top_take(struct model *model, const struct site_stats *top)

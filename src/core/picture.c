@@ -2,6 +2,7 @@
 /* A copy owns its own arrays of sites and history, found again by the picture it begins with. */
 #include "core/picture.h"
 
+#include "core/verdict.h"
 #include "util/alloc.h"
 
 #include <stdlib.h>
@@ -12,6 +13,11 @@ struct copy {
 	struct site_stats *sites;
 	struct history_point *history;
 };
+
+double picture_floor(const struct picture *picture, enum side side)
+{
+	return side == SIDE_KERNEL ? verdict_kernel_floor() : (double)picture->floor_bytes_per_s;
+}
 
 struct picture *picture_copy(const struct picture *picture)
 {

@@ -65,10 +65,13 @@ struct side_stats {
 	uint64_t ownerless_bytes; /* live, in rows that are no stack's: pages without a fault */
 };
 
-/* RSS in its parts; they add up to rss. slack_or_before = slack and blocks from before the attach.
+/*
+ * RSS in its parts; they add up to rss. slack_or_before = slack and blocks from before the attach;
+ * where live blocks are not known, all of the heap.
  */
 struct accounting {
 	bool known;
+	bool live_known; /* the heap's blocks: at level heap */
 	uint64_t heap_live_bytes;
 	uint64_t slack_or_before_bytes;
 	uint64_t anon_maps_bytes;
@@ -141,6 +144,7 @@ struct picture {
 	struct growth growth;
 	struct forecast forecast;
 	struct side_stats sides[SIDE_COUNT];
+	bool kernel_off;			      /* as in struct snapshot */
 	struct side_stats kernel_kinds[KERNEL_KINDS]; /* add up to the kernel side, but for what its
 							 table of sites could not hold */
 	const char *kernel_kind_why[KERNEL_KINDS];    /* as in struct snapshot */
@@ -148,7 +152,7 @@ struct picture {
 	uint64_t losses_total;
 	struct unwinder_status unwind;
 	double truncated_percent;   /* of the user's allocations, by stack; NAN = none yet */
-	uint64_t floor_bytes_per_s; /* under which nothing is called growth */
+	uint64_t floor_bytes_per_s; /* of RSS; that of a side is picture_floor() */
 	double names_percent;	    /* share of frames named; NAN = not known; app fills it in */
 	size_t holding_count;	    /* as in struct snapshot */
 	struct holding_stats holdings[HOLDING_MOST];
@@ -162,6 +166,15 @@ struct picture {
 	size_t site_count; /* in the order of the snapshot */
 	const struct site_stats *sites;
 };
+
+/* Its book was closed, and the side has another one: what stands there is of no use any more. */
+static inline bool site_is_past(const struct picture *picture, const struct site_stats *site)
+{
+	return site->ended && picture->sides[site->info->side % SIDE_COUNT].known;
+}
+
+/* Under which nothing of a side is called growth: the kernel's is lower than that of RSS. */
+double picture_floor(const struct picture *picture, enum side side);
 
 /* A deep copy (sites and history; infos and modules stay borrowed); free with picture_free(). */
 struct picture *picture_copy(const struct picture *picture);

@@ -99,14 +99,17 @@ struct overhead {
 	char worst_thread_name[16];
 	double self_cpu_percent;
 	uint64_t self_rss_bytes;
-	uint64_t tables_bytes; /* of kernel memory, for live blocks, sites and stacks */
+	uint64_t tables_bytes;	    /* of kernel memory, for live blocks, sites and stacks */
+	double kernel_core_percent; /* what the kernel side takes of the machine */
 };
 
 enum site_flag {
-	SITE_TRUNCATED = 1u << 0,  /* the stack ends before its outermost frame */
-	SITE_UNMATCHED = 1u << 1,  /* kernel cache whose frees are not seen: in no live total */
-	SITE_UNKNOWN = 1u << 2,	   /* what the site table could not hold */
-	SITE_PAGE_TABLE = 1u << 3, /* kernel pages that hold page tables of the target */
+	SITE_TRUNCATED = 1u << 0,   /* the stack ends before its outermost frame */
+	SITE_UNMATCHED = 1u << 1,   /* kernel cache whose frees are not seen: in no live total */
+	SITE_UNKNOWN = 1u << 2,	    /* what the site table could not hold */
+	SITE_PAGE_TABLE = 1u << 3,  /* kernel pages that hold page tables of the target */
+	SITE_RECLAIMABLE = 1u << 4, /* a cache of the kernel's, which gives it up by itself when
+				       memory is short: no leak, however it grows */
 };
 
 /* What never changes of a site; valid until its source closes. */
@@ -218,6 +221,7 @@ struct snapshot {
 	uint64_t losses[ABI_LOSS_COUNT];
 	uint64_t before_attach_frees[SIDE_COUNT];
 	bool side_known[SIDE_COUNT]; /* the side is watched at this level */
+	bool kernel_off; /* that side is not, because of its cost; it may be asked for */
 	bool kernel_kind_known[KERNEL_KINDS];
 	const char *kernel_kind_why[KERNEL_KINDS]; /* it is not, of unlimited life; or NULL */
 	struct unwinder_status unwind;		   /* all 0 where stacks are not walked */

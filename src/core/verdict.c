@@ -27,8 +27,11 @@
  * What the kernel holds for a target is small and hardly ever a cache: handles and what hangs on
  * them. So there the floor is 4 KiB/s whatever the RSS, 16 KiB/s is fast, 64 KiB is modest, and
  * steady growth of which all or most is kept is called a leak after 8.5 s: in the ninth second.
- * Page tables are no handles: they go with what is mapped, a page for every 512. Theirs is the
- * floor of RSS, or four times what its growth needs where that is more.
+ * Caches that the kernel gives up by itself when memory is short (inodes, dentries, what the page
+ * cache hangs on its pages) grow with each file that is read or written, as long as nobody needs
+ * the memory: they are called nothing. Page tables are no handles: they go with what is mapped, a
+ * page for every 512. Theirs is the floor of RSS, or four times what its growth needs where that is
+ * more.
  */
 #include "core/verdict.h"
 
@@ -370,6 +373,12 @@ void verdict_quiet(double watch_s, double rate_bytes_per_s, struct judgment *ret
 		judge_early(ret, WATCH_S - watch_s);
 	else
 		judge(ret, VERDICT_STEADY, confidence_after(watch_s));
+}
+
+void verdict_reclaimable(double watch_s, double rate_bytes_per_s, struct judgment *ret)
+{
+	judgment_init(ret, rate_bytes_per_s);
+	judge(ret, VERDICT_STEADY, confidence_after(watch_s));
 }
 
 void verdict_site(const struct site_facts *facts, struct judgment *ret)

@@ -38,6 +38,9 @@ struct site_facts {
 void verdict_none(struct judgment *ret);
 void verdict_quiet(double watch_s, double rate_bytes_per_s, struct judgment *ret);
 
+/* Of a cache that is given up when memory is short: it may grow, and that says nothing. */
+void verdict_reclaimable(double watch_s, double rate_bytes_per_s, struct judgment *ret);
+
 void verdict_site(const struct site_facts *facts, struct judgment *ret);
 
 /* The rates of the sites that grow, by their verdict, and the greatest leak. */

@@ -47,6 +47,7 @@ struct view {
 	unsigned generation;
 	VEC(struct row) rows, scratch;
 	size_t side_sites; /* sites of the side, shown or not */
+	bool side_known;   /* as of then */
 	size_t seen_sites; /* sites of the picture that rows were chosen from */
 	enum side side;
 	enum sort_column sort;
@@ -306,9 +307,14 @@ static void choose_minimum(struct view *view, const struct picture *picture)
 	view->minimum_bytes = minimum;
 }
 
+static bool of_side(const struct view *view, const struct site_stats *site)
+{
+	return site->info->side == view->side && !site_is_past(view_picture(view), site);
+}
+
 static bool shown(struct view *view, uint32_t index, const struct site_stats *site)
 {
-	if (site->info->side != view->side)
+	if (!of_side(view, site))
 		return false;
 	if (size_of(view, site) < view->minimum_bytes && !is_kept(view, site->info->id))
 		return false;
@@ -349,6 +355,7 @@ static void rebuild(struct view *view)
 	choose_minimum(view, picture);
 	view->rows.count = 0;
 	view->side_sites = 0;
+	view->side_known = picture && picture->sides[view->side].known;
 	view->seen_sites = picture ? picture->site_count : 0;
 	/* Whatever is shown of them later. */
 	vec_reserve(&view->rows, view->seen_sites);
@@ -356,7 +363,7 @@ static void rebuild(struct view *view)
 		const struct site_stats *site = &picture->sites[i];
 		struct row *row;
 
-		view->side_sites += site->info->side == view->side;
+		view->side_sites += of_side(view, site);
 		if (!shown(view, i, site))
 			continue;
 		row = vec_push(&view->rows);
@@ -388,7 +395,7 @@ static void rebuild_held(struct view *view)
 		const struct site_stats *site = &picture->sites[i];
 		struct row *row;
 
-		view->side_sites += site->info->side == view->side;
+		view->side_sites += of_side(view, site);
 		if (!shown(view, (uint32_t)i, site))
 			continue;
 		row = vec_push(&view->rows);
@@ -406,8 +413,9 @@ static void resort(struct view *view)
 	bool filtered = view->filter || view->minimum_bytes || view->minimum_auto ||
 			view->minimum_age_s > 0;
 
-	/* What is shown can only change where something is left out. */
-	if (filtered || picture->site_count != view->seen_sites) {
+	/* What is shown can only change where something is left out, or what a side has is past. */
+	if (filtered || picture->sides[view->side].known != view->side_known ||
+	    picture->site_count != view->seen_sites) {
 		rebuild(view);
 		return;
 	}
@@ -590,7 +598,7 @@ int view_search(struct view *view, const char *text, int direction)
 		const struct row *candidate = &view->rows.data[row];
 		const struct site_stats *site = view_row(view, row);
 		const char *name = site_text(view, candidate->index);
-		const char *word = verdict_word(site->judgment.verdict);
+		const char *word = site_word(site);
 
 		if (exact ? strstr(name, text) || strstr(word, text) :
 			    strcasestr(name, text) || strcasestr(word, text)) {

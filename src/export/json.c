@@ -177,8 +177,11 @@ static json_t *accounting_object(const struct accounting *parts)
 {
 	json_t *object = json_object();
 
-	put_known(object, "heap_live_bytes", parts->heap_live_bytes, parts->known);
-	/* One part until slack and what is older than the attach can be told apart. */
+	put_known(object, "heap_live_bytes", parts->heap_live_bytes, parts->live_known);
+	/*
+	 * One part until slack and what is older than the attach can be told apart; all of the
+	 * heap where live blocks are not known.
+	 */
 	put(object, "allocator_slack_bytes", json_null());
 	put_known(object, "anon_maps_bytes", parts->anon_maps_bytes, parts->known);
 	put_known(object, "stacks_bytes", parts->stacks_bytes, parts->known);
@@ -262,6 +265,7 @@ static json_t *overhead_object(const struct selection *selection)
 		  picture->sides[SIDE_USER].known);
 	put_known(object, "unwind_tables_refused", unwind->tables_refused,
 		  picture->sides[SIDE_USER].known);
+	put_real(object, "kernel_core_percent", overhead->kernel_core_percent);
 	return object;
 }
 
@@ -328,6 +332,7 @@ static json_t *site_object(const struct selection *selection, const struct site_
 	put(object, "unmatched", json_boolean(!matched));
 	put_known(object, "resident_bytes", site->resident_bytes, site->resident_known);
 	put(object, "ended", json_boolean(site->ended));
+	put(object, "reclaimable", json_boolean(info->flags & SITE_RECLAIMABLE));
 	return object;
 }
 

@@ -154,7 +154,8 @@ static void write_verdict(FILE *out, const struct selection *selection, unsigned
 			     picture->floor_bytes_per_s));
 	if (top) {
 		add(&line, "  %s  ",
-		    format_rate(rate, top->rate_bytes_per_s, (double)picture->floor_bytes_per_s));
+		    format_rate(rate, top->rate_bytes_per_s,
+				picture_floor(picture, top->info->side)));
 		add_stack(&line, selection, top->info);
 	}
 	write_line(out, &line, width);
@@ -295,10 +296,10 @@ static void write_site(FILE *out, const struct selection *selection, const struc
 	struct line line = {0};
 
 	if (site->info->flags & SITE_UNMATCHED)
-		add(&line, "%-11s %8s %9s %10s %8s %7s %6s  ", "UNMATCHED", "-", "-", "-", "-", "-",
-		    "-");
+		add(&line, "%-11s %8s %9s %10s %8s %7s %6s  ", site_word(site), "-", "-", "-", "-",
+		    "-", "-");
 	else
-		add(&line, "%-11s %8s %9s %10s %8s %7s %6s  ", verdict_word(site->judgment.verdict),
+		add(&line, "%-11s %8s %9s %10s %8s %7s %6s  ", site_word(site),
 		    format_bytes(live, totals_live_bytes(&site->totals)),
 		    format_delta(delta, site->delta_bytes),
 		    format_rate(rate, site->rate_bytes_per_s, 0),

@@ -5,11 +5,18 @@
 #include "util/alloc.h"
 #include "util/vec.h"
 
+#include <memtop/unwind_abi.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define KERNEL_FROM (1ull << 63) /* not the target's */
+
+/* What the programs have beside the rows, whatever the target: of one set of maps. */
+#define FIXED_BYTES                                                \
+	(2 * UNWIND_MAX_MAPPINGS * sizeof(struct unwind_mapping) + \
+	 UNWIND_ENTRIES * sizeof(struct unwind_entry) +            \
+	 UNWIND_BRANCHES * sizeof(struct unwind_branch) + sizeof(struct unwind_cache))
 
 struct table_unwinder {
 	struct unwinder unwinder;
@@ -139,8 +146,9 @@ static void status(const struct unwinder *base, struct unwinder_status *ret)
 	ret->tables_without = published.tables_without;
 	ret->tables_refused = published.tables_refused;
 	ret->bytes = published.bytes_used;
-	ret->bytes_reserved =
-		((const struct table_unwinder *)base)->opened ? published.bytes_limit : 0;
+	ret->bytes_reserved = ((const struct table_unwinder *)base)->opened ?
+				      published.bytes_limit + FIXED_BYTES :
+				      0;
 }
 
 static void table_unwinder_close(struct unwinder *base)

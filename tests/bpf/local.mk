@@ -42,6 +42,8 @@ dist_check_SCRIPTS += tests/bpf/test_held.py
 TESTS += tests/bpf/test_held.py
 dist_check_SCRIPTS += tests/bpf/test_kernel_leak.py
 TESTS += tests/bpf/test_kernel_book.py tests/bpf/test_kernel_leak.py
+dist_check_SCRIPTS += tests/bpf/test_kernel_cost.py
+TESTS += tests/bpf/test_kernel_cost.py
 
 # Lives of targets, and bad input.
 check_PROGRAMS += tests/targets/life

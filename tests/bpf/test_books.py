@@ -115,7 +115,8 @@ def leak_is_on_top_within_ten_seconds():
 def fixed_service_is_steady_and_never_called_leaking():
     """Its cache fills for a minute; once it is full nothing grows."""
     with Perception("--fixed") as service:
-        with Batch("-p", str(service.pid), "--level", "heap", "--top", "0") as memtop:
+        with Batch("-p", str(service.pid), "--level", "heap", "--side", "all", "--top",
+                   "0") as memtop:
             while True:
                 tick = memtop.tick()
                 leaking = [function_of(site) for site in tick["sites"]

@@ -72,7 +72,7 @@ def values(tick):
 
 
 def watch(target, *options, **how):
-    return Batch("-p", str(target.pid), "--level", "rss", *options, **how)
+    return Batch("-p", str(target.pid), "--level", "rss", "--side", "all", *options, **how)
 
 
 def looked(tick):
@@ -174,7 +174,7 @@ def leak_is_on_the_screen():
                 target.do(f"memfds {count}")
                 leaked[0] += count
 
-        command = [MEMTOP, "-p", str(target.pid), "--level", "rss"]
+        command = [MEMTOP, "-p", str(target.pid), "--level", "rss", "--side", "all"]
         with kept_up(step), Terminal(command, 80, 24) as terminal:
             terminal.wait(lambda screen: "RSS" in screen, "the screen")
             terminal.key("b")

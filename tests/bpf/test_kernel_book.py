@@ -6,6 +6,7 @@ import array
 import bisect
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import socket
@@ -486,6 +487,24 @@ def memory_of_the_user_is_in_no_kind():
                  lambda: f"page tables of what is unmapped: {book.read()}")
 
 
+def pinned_memory_is_the_users():
+    """The kernel asks for it as for memory of its own that stays where it is. It is in RSS; the
+    page tables that it needs are not."""
+    size = 32 << 20
+    with watched() as (holder, book):
+        ledger = holder.ask(f"pin {size >> 20}")
+        if ledger["error"] == os.strerror(errno.ENOSYS):
+            return  # a kernel without io_uring pins nothing
+        check_equal(ledger["error"], None, "pin")
+        with open(f"/proc/{holder.process.pid}/statm", encoding="ascii") as statm:
+            resident = int(statm.read().split()[1]) * PAGE
+        check(resident >= size, f"{resident} bytes are resident")
+        pages = [site for site in book.read() if site.kind == "page" and site.live]
+        check(sum(site.bytes for site in pages) < size // 128, f"pages: {pages}")
+        tables = sum(site.live for site in pages if "__get_user_pages" in site.frames)
+        check(tables >= size // PAGE // 512 - 1, f"page tables: {pages}")
+
+
 def what_is_not_told_is_said():
     """Without kernel addresses pages cannot be told apart: slab and per-CPU memory are left."""
     def hide():
@@ -524,5 +543,6 @@ run([
     percpu_memory_is_counted_for_all_cpus,
     no_page_is_in_two_kinds,
     memory_of_the_user_is_in_no_kind,
+    pinned_memory_is_the_users,
     what_is_not_told_is_said,
 ])

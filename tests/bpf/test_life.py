@@ -99,7 +99,7 @@ def its_book_is_there_to_the_end():
 
 
 def kernel_totals_begin_anew():
-    with life("exec") as target, Batch("-p", str(target.pid), "--level", "rss",
+    with life("exec") as target, Batch("-p", str(target.pid), "--level", "rss", "--side", "all",
                                        delay=0.3) as memtop:
         memtop.tick()
         target.send_signal(signal.SIGUSR1)

@@ -32,7 +32,7 @@ def as_many_as_asked_for_fit():
     check(tick["user"]["live_blocks"] >= 24000, f"{tick['user']['live_blocks']} live")
     check_equal(tick["losses"]["live_table_full"], 0, "blocks lost")
     tables = tick["overhead"]["tables_bytes"]
-    check(8 << 20 < tables < 128 << 20, f"{tables} bytes of tables")
+    check(8 << 20 < tables < 192 << 20, f"{tables} bytes of tables")
 
 
 def more_are_a_named_loss():

@@ -299,6 +299,7 @@ static void fill_whole(struct picture *picture)
 					      .worst_thread_name = "cam-4"};
 	picture->rss_rate_bytes_per_s = (double)MB(5.21);
 	picture->accounting = (struct accounting){.known = true,
+						  .live_known = true,
 						  .heap_live_bytes = MB(440.3),
 						  .slack_or_before_bytes = MB(453.9),
 						  .anon_maps_bytes = MB(3.2),
@@ -455,6 +456,18 @@ void fixture_hostile(struct fixture *fixture)
 	fixture->infos[4].object = "\033[7mcache";
 }
 
+void fixture_pages(struct fixture *fixture)
+{
+	struct accounting *parts = &fixture->picture.accounting;
+
+	fixture->picture.level = LEVEL_PAGES;
+	parts->live_known = false;
+	parts->slack_or_before_bytes += parts->heap_live_bytes;
+	parts->heap_live_bytes = 0;
+	fixture->picture.growth.user_bytes += fixture->picture.growth.slack_bytes;
+	fixture->picture.growth.slack_bytes = 0;
+}
+
 char *fixture_dump(const struct canvas *canvas)
 {
 	char *text = xmalloc((size_t)canvas->rows * (canvas->columns * 4 + 1) + 8);
@@ -476,4 +489,22 @@ char *fixture_dump(const struct canvas *canvas)
 	}
 	text[used] = '\0';
 	return text;
+}
+
+void fixture_kernel_grows(struct fixture *fixture, bool cache)
+{
+	struct side_stats *side = &fixture->picture.sides[SIDE_KERNEL];
+
+	for (unsigned i = 0; i < FIXTURE_SITES; i++) {
+		struct site_stats *site = &fixture->sites[i];
+
+		if (fixture->infos[i].side != SIDE_KERNEL)
+			continue;
+		if (cache)
+			fixture->infos[i].flags |= SITE_RECLAIMABLE;
+		else
+			site->judgment.verdict = VERDICT_LEAKING;
+		side->rate_bytes_per_s = site->rate_bytes_per_s = 30 * 1024;
+		side->delta_bytes = site->delta_bytes = 60 * 30 * 1024;
+	}
 }

@@ -30,6 +30,13 @@ void fixture_hostile(struct fixture *fixture);
 /* Memory is steady, and descriptors of memfds are not closed. */
 void fixture_fd_leak(struct fixture *fixture);
 
+/* Resident pages of stacks, none of which is known to be a live block. */
+void fixture_pages(struct fixture *fixture);
+
+/* What the kernel holds grows slower than what RSS is judged from: a leak, or a cache of its own.
+ */
+void fixture_kernel_grows(struct fixture *fixture, bool cache);
+
 /* The cells as UTF-8 text, a line a row, trailing blanks cut; the caller frees it. */
 char *fixture_dump(const struct canvas *canvas);
 

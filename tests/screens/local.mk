@@ -5,8 +5,10 @@ TESTS += tests/screens/test_tui.py
 screens = 120x40 80x24 60x16 200x60 59x16-too-small 10x3-too-small 120x40-ascii 80x24-ascii \
 	120x40-frozen 80x24-frozen 120x40-unfolded 120x40-wrappers-paths 80x24-unfolded \
 	120x40-help 60x16-help 80x24-sort-menu 80x24-filter-prompt 120x40-filtered 120x40-kernel \
+	120x40-kernel-cache \
 	120x40-level 120x40-hostile 80x24-hostile-ascii 120x40-beside 80x24-beside \
-	60x16-beside 120x40-beside-hostile 120x40-fd-leak 80x24-fd-leak 120x30
+	60x16-beside 120x40-beside-hostile 120x40-fd-leak 80x24-fd-leak \
+	120x40-pages 80x24-pages 120x30
 EXTRA_DIST += $(screens:%=tests/screens/%.txt)
 
 UI_TEST_LIBS = libui.a libcore.a libutil.a $(CMOCKA_LIBS) $(NCURSES_LIBS) -lm

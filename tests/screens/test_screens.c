@@ -44,6 +44,7 @@ static const struct shot shots[] = {
 	{"80x24-filter-prompt", 24, 80, false, false, "\\Frame.*"},
 	{"120x40-filtered", 40, 120, false, false, "\\libinfer\n"},
 	{"120x40-kernel", 40, 120, false, false, "\t\n"},
+	{"120x40-kernel-cache", 40, 120, false, false, "\t\n"},
 	{"120x40-level", 40, 120, false, false, "l"},
 	{"120x40-hostile", 40, 120, false, true, "*"},
 	{"80x24-hostile-ascii", 24, 80, true, true, "*"},
@@ -53,6 +54,8 @@ static const struct shot shots[] = {
 	{"120x40-beside-hostile", 40, 120, true, true, "b"},
 	{"120x40-fd-leak", 40, 120, false, false, "b"},
 	{"80x24-fd-leak", 24, 80, false, false, ""},
+	{"120x40-pages", 40, 120, false, false, ""},
+	{"80x24-pages", 24, 80, false, false, ""},
 	{"120x30", 30, 120, false, false, ""},
 };
 
@@ -69,6 +72,10 @@ static char *take(const struct shot *shot)
 		fixture_hostile(&fixture);
 	if (strstr(shot->name, "fd-leak"))
 		fixture_fd_leak(&fixture);
+	if (strstr(shot->name, "pages"))
+		fixture_pages(&fixture);
+	if (strstr(shot->name, "kernel"))
+		fixture_kernel_grows(&fixture, strstr(shot->name, "cache"));
 	canvas_init(&canvas, shot->rows, shot->columns, !shot->ascii);
 	view_set_minimum(view, 4096, 0);
 	view_sync(view, &fixture.picture);

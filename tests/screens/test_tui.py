@@ -28,7 +28,8 @@ def first_site(screen):
 
 
 def on_service(service, columns=120, rows=40, **options):
-    return Terminal([MEMTOP, "-p", str(service.pid), "--level", "heap"], columns, rows, **options)
+    return Terminal([MEMTOP, "-p", str(service.pid), "--level", "heap", "--side", "all"], columns,
+                    rows, **options)
 
 
 def leak_is_on_top(screen):
@@ -154,7 +155,8 @@ def looks_back_at_the_program_before():
 
 def small_sites_are_all_shown_on_demand():
     with Perception() as service:
-        command = [MEMTOP, "-p", str(service.pid), "--level", "heap", "--min-size", "0"]
+        command = [MEMTOP, "-p", str(service.pid), "--level", "heap", "--side", "all", "--min-size",
+                   "0"]
         with Terminal(command) as terminal:
             terminal.wait(lambda s: re.search(r"^ *(\d+) of \1 ", s, re.M) and " under " not in s,
                           "all sites, none left out")
@@ -166,7 +168,7 @@ def mappings_tell_what_of_them_is_resident():
     with subprocess.Popen([built("tests/targets/pages_holder")], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, text=True, bufsize=1) as holder:
         check_equal(holder.stdout.readline(), "ready\n", "the target")
-        with Terminal([MEMTOP, "-p", str(holder.pid), "--level", "pages"]) as terminal:
+        with Terminal([MEMTOP, "-p", str(holder.pid), "--level", "pages", "--side", "all"]) as terminal:
             terminal.wait(lambda s: "VERDICT" in s, "the pages from before")
             holder.stdin.write("map_region 2560\nwrite_again 512\n")
             terminal.key("Tab")
@@ -193,7 +195,7 @@ def end_of_the_target_shows_what_it_was():
 
 def level_without_the_heap_says_why_on_a_small_screen():
     with Perception() as service:
-        command = [MEMTOP, "-p", str(service.pid), "--budget", "0.001"]
+        command = [MEMTOP, "-p", str(service.pid), "--budget", "0.001", "--side", "all"]
         with Terminal(command, 80, 24) as terminal:
             terminal.wait_all({
                 "the reason": lambda s: "over the budget of" in s,

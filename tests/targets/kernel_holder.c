@@ -10,6 +10,7 @@
  *   rings N             packet sockets with a ring of RING_BLOCKS times RING_BLOCK bytes
  *   arrays N  percpus N  ringbufs N                     BPF maps, of sizes below
  *   touch N             maps N MiB and touches each page, instead of what was mapped so before
+ *   pin N               has io_uring pin N MiB that nobody touched, instead of what was pinned so
  *   read PATH           reads a file
  *   close KIND          closes all of one kind
  *   give KIND PATH      passes them to who listens on the Unix socket PATH, and closes its own
@@ -36,6 +37,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -52,6 +54,7 @@
 #define PERCPU_VALUE   8
 #define PERCPU_ENTRIES 100
 #define RINGBUF_BYTES  65536
+#define PIN_BUFFERS    0 /* IORING_REGISTER_BUFFERS */
 
 struct kind {
 	const char *name;
@@ -350,6 +353,34 @@ static const char *touch(size_t megabytes)
 	return NULL;
 }
 
+/* The kernel faults the pages in itself, and where it may not move them. */
+static const char *pin(size_t megabytes)
+{
+	static struct iovec buffer;
+	static int ring = -1;
+	char parameters[120] = {0};
+
+	if (ring >= 0)
+		close(ring);
+	if (buffer.iov_len)
+		munmap(buffer.iov_base, buffer.iov_len);
+	buffer.iov_len = 0;
+	ring = syscall(SYS_io_uring_setup, 8, parameters);
+	if (ring < 0)
+		return strerror(errno);
+	if (!megabytes)
+		return NULL;
+	buffer.iov_base = mmap(NULL, megabytes << 20, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (buffer.iov_base == MAP_FAILED)
+		return strerror(errno);
+	buffer.iov_len = megabytes << 20;
+	madvise(buffer.iov_base, buffer.iov_len, MADV_NOHUGEPAGE);
+	if (syscall(SYS_io_uring_register, ring, PIN_BUFFERS, &buffer, 1))
+		return strerror(errno);
+	return NULL;
+}
+
 static const char *read_file(const char *path)
 {
 	static char bytes[65536];
@@ -384,6 +415,8 @@ static const char *obey(char *line)
 		return "what?";
 	if (!strcmp(verb, "touch"))
 		return touch(atoi(what));
+	if (!strcmp(verb, "pin"))
+		return pin(atoi(what));
 	if (!strcmp(verb, "read"))
 		return read_file(what);
 	if (!strcmp(verb, "child"))

@@ -19,6 +19,7 @@
 #define PAGE	4096ul
 #define HUGE	(2ul << 20)
 #define REGIONS 4096
+#define BUFFERS 4
 
 struct region {
 	char *start;
@@ -27,6 +28,8 @@ struct region {
 
 static struct region regions[REGIONS];
 static unsigned count;
+static char *buffers[BUFFERS];
+static size_t buffer_size;
 static pid_t child;
 
 static char *keep(void *start, size_t size)
@@ -254,6 +257,28 @@ WAY fail_to_remap(size_t pages)
 		exit(1);
 }
 
+/* Several that grow in turns are in each other's way: they move. */
+WAY grow_buffers(size_t pages)
+{
+	for (unsigned i = 0; i < BUFFERS; i++) {
+		buffers[i] = realloc(buffers[i], buffer_size + pages * PAGE);
+		if (!buffers[i])
+			exit(1);
+		write_each(buffers[i] + buffer_size, pages * PAGE);
+	}
+	buffer_size += pages * PAGE;
+}
+
+WAY free_buffers(size_t pages)
+{
+	(void)pages;
+	for (unsigned i = 0; i < BUFFERS; i++) {
+		free(buffers[i]);
+		buffers[i] = NULL;
+	}
+	buffer_size = 0;
+}
+
 /* In the middle of the last region. */
 WAY map_over(size_t pages)
 {
@@ -318,7 +343,8 @@ static const struct {
 	{"fail_to_unmap", fail_to_unmap}, {"remap_grow", remap_grow},
 	{"remap_shrink", remap_shrink},	  {"remap_elsewhere", remap_elsewhere},
 	{"fail_to_remap", fail_to_remap}, {"map_over", map_over},
-	{"move_break", move_break},
+	{"move_break", move_break},	  {"grow_buffers", grow_buffers},
+	{"free_buffers", free_buffers},
 };
 
 static int run(const char *name, size_t pages)

@@ -7,11 +7,15 @@ UNIT_CAPTURE_TESTS = \
 	tests/unit/test_fds tests/unit/test_holdings \
 	tests/unit/test_forks tests/unit/test_heap_level tests/unit/test_kernel_modules \
 	tests/unit/test_lifetime tests/unit/test_maps_book tests/unit/test_memory \
+	tests/unit/test_pace tests/unit/test_pages_table tests/unit/test_probe_site tests/unit/test_procfs \
 	tests/unit/test_pages_table tests/unit/test_probe_site tests/unit/test_probes \
 	tests/unit/test_procfs \
 	tests/unit/test_procmaps tests/unit/test_residency tests/unit/test_target
 check_PROGRAMS += $(UNIT_CAPTURE_TESTS)
 TESTS += $(UNIT_CAPTURE_TESTS)
+tests_unit_test_pace_SOURCES = tests/unit/test_pace.c
+tests_unit_test_pace_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_pace_LDADD = $(UNIT_CAPTURE_LIBS)
 tests_unit_test_kernel_modules_SOURCES = tests/unit/test_kernel_modules.c
 tests_unit_test_kernel_modules_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_kernel_modules_LDADD = $(UNIT_CAPTURE_LIBS)

@@ -27,12 +27,12 @@ FIELDS = {
     "kernel": TOTALS + ["kinds"],
     "overhead": ["events_per_s", "ns_per_event", "target_percent", "worst_thread_percent",
                  "names_percent", "self_cpu_percent", "self_rss_bytes", "tables_bytes", "truncated_percent", "unwind_bytes",
-                 "unwind_tables_pending", "unwind_tables_refused"],
+                 "unwind_tables_pending", "unwind_tables_refused", "kernel_core_percent"],
     "rest": TOTALS,
 }
 SITE = (["id", "key", "side", "kind"] + TOTALS +
         ["delta_bytes", "delta_blocks", "rate_bytes_per_s", "oldest_s", "kept_ratio", "verdict",
-         "confidence", "truncated", "frames", "object", "unmatched", "resident_bytes", "ended"])
+         "confidence", "truncated", "frames", "object", "unmatched", "resident_bytes", "ended", "reclaimable"])
 HOLDING = ["name", "exporter", "unit", "value", "limit", "delta", "rate_per_s", "came", "gone",
            "kept_ratio", "verdict", "confidence", "reason"]
 FRAME = ["symbol", "offset", "module", "build_id", "module_offset", "file", "line", "inlined",
@@ -84,7 +84,8 @@ def values():
     tap.check_equal([f["wrapper"] for f in leak["frames"]], [False, True, False], "wrappers")
     tap.check_equal(leak["frames"][2]["address"], "0x4020c8", "address")
     tap.check_equal(seen["overhead"]["names_percent"], 50, "share of names")
-    tap.check_equal(list(seen["overhead"].values())[-4:], [12.5, 123456, 1, 2], "stacks")
+    tap.check_equal(list(seen["overhead"].values())[-5:-1], [12.5, 123456, 1, 2], "stacks")
+    tap.check_equal(seen["overhead"]["kernel_core_percent"], 0.25, "of a core")
 
 
 def held_beside_memory():

@@ -180,6 +180,60 @@ static void test_mremap(void **state)
 	assert_int_equal(world->totals[B].allocated_blocks - world->totals[B].freed_blocks, 1);
 }
 
+static void next_change(struct world *world, uint64_t page, uint64_t to, uint64_t pages)
+{
+	const struct maps_change *change = world->book.changes.data;
+
+	assert_true(world->book.changes.count > 0);
+	assert_int_equal(change->from, BASE + page * PAGE);
+	assert_int_equal(change->to, to ? BASE + to * PAGE : 0);
+	assert_int_equal(change->bytes, pages * PAGE);
+	assert_int_equal(change->sequence, 5);
+	memmove(world->book.changes.data, world->book.changes.data + 1,
+		--world->book.changes.count * sizeof(*change));
+}
+
+static void numbered(struct world *world, uint32_t kind, uint64_t a, uint64_t b, uint64_t c,
+		     uint64_t d, uint64_t e)
+{
+	struct abi_mapping_call record = {.kind = kind, .arguments = {a, b, c, d, e}};
+
+	record.sequence = 5;
+	maps_book_call(&world->book, &record);
+}
+
+/* Told at once: no other call has to come first. */
+static void test_changes(void **state)
+{
+	struct world *world = *state;
+
+	do_mmap(world, A, 0, 10);
+	numbered(world, ABI_MAPPING_MUNMAP, BASE + 8 * PAGE, 2 * PAGE, 0, 0, 0);
+	next_change(world, 8, 0, 2);
+	numbered(world, ABI_MAPPING_MUNMAP, BASE + 1, PAGE, 0, 0, 0); /* refused */
+	numbered(world, ABI_MAPPING_MMAP, BASE, 2 * PAGE, 3, MAP_FIXED, 0);
+	next_change(world, 0, 0, 2);
+	numbered(world, ABI_MAPPING_MREMAP, BASE, 8 * PAGE, 5 * PAGE, 0, 0);
+	next_change(world, 5, 0, 3);
+	numbered(world, ABI_MAPPING_MREMAP, BASE, 5 * PAGE, 9 * PAGE, MREMAP_MAYMOVE, 0);
+	assert_int_equal(world->book.changes.count, 0);
+	area(world, -12ull, 9 * PAGE); /* no room; it is looked for elsewhere */
+	assert_int_equal(world->book.changes.count, 0);
+	area(world, BASE + 100 * PAGE, 9 * PAGE);
+	next_change(world, 100, 0, 9);
+	next_change(world, 0, 100, 5);
+	numbered(world, ABI_MAPPING_MREMAP, BASE + 100 * PAGE, 9 * PAGE, 4 * PAGE,
+		 MREMAP_MAYMOVE | MREMAP_FIXED, BASE + 50 * PAGE);
+	next_change(world, 50, 0, 4);
+	next_change(world, 100, 50, 4);
+	next_change(world, 104, 0, 5);
+	/* Where it is. */
+	numbered(world, ABI_MAPPING_MREMAP, BASE + 50 * PAGE, 4 * PAGE, 6 * PAGE, MREMAP_MAYMOVE,
+		 0);
+	assert_int_equal(pages_of(world, 0), 6);
+	assert_int_equal(world->book.changes.count, 0);
+}
+
 static void test_brk(void **state)
 {
 	struct world *world = *state;
@@ -293,6 +347,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_munmap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mmap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mremap, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_brk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_first_break, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sync, setup, teardown),

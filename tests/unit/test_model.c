@@ -184,6 +184,29 @@ static void test_unmatched(void **state)
 	model_free(model);
 }
 
+/* It grows most, and is counted; but nothing is said of it, and it leads nothing. */
+static void test_reclaimable(void **state)
+{
+	struct simulated *simulated = *state;
+	struct model *model = model_new();
+	const struct picture *picture = NULL;
+	const struct site_stats *site;
+
+	simulated->sites[0].info.flags = SITE_RECLAIMABLE;
+	simulated->sites[0].info.side = SIDE_KERNEL;
+	simulated->snapshot.side_known[SIDE_KERNEL] = true;
+	for (unsigned i = 0; i < 40; i++)
+		picture = tick(model, simulated, 1);
+	site = &picture->sites[0];
+	assert_true(site->delta_bytes > (int64_t)MB);
+	assert_true(site->judgment.rate_bytes_per_s > 65536);
+	assert_int_equal(site->judgment.verdict, VERDICT_STEADY);
+	assert_int_equal(picture->sides[SIDE_KERNEL].delta_bytes, site->delta_bytes);
+	assert_int_not_equal(picture->judgment.verdict, VERDICT_LEAKING);
+	assert_int_equal(picture->top_site, 0);
+	model_free(model);
+}
+
 /* Each byte of the kernel side is of one kind; other sides and unmatched caches have none. */
 static void test_kernel_kinds(void **state)
 {
@@ -273,6 +296,7 @@ static void test_parts(void **state)
 	memory->anon_maps_bytes = 20 * MB;
 	parts = &tick(model, simulated, 0.1)->accounting;
 	assert_true(parts->known);
+	assert_true(parts->live_known);
 	assert_int_equal(parts->file_bytes, 10 * MB);
 	assert_int_equal(parts->heap_live_bytes,
 			 totals_live_bytes(&model_picture(model)->sides[SIDE_USER].totals));
@@ -285,6 +309,34 @@ static void test_parts(void **state)
 	assert_int_equal(parts->slack_or_before_bytes, 60 * MB - 5 * MB - 10 * (MB / 100));
 	assert_true(parts->explained_percent > 99);
 	model_free(model);
+}
+
+/* Of pages and of RSS alone it is not known what of the heap is live. */
+static void test_parts_without_blocks(void **state)
+{
+	static const struct {
+		enum level level;
+		bool user_known;
+	} rows[] = {{LEVEL_PAGES, true}, {LEVEL_PAGES, false}, {LEVEL_RSS, false}};
+	struct simulated *simulated = *state;
+	struct memory *memory = &simulated->snapshot.memory;
+
+	simulated->base_rss_bytes = 100 * MB;
+	memory->parts_known = true;
+	memory->heap_mapped_bytes = 60 * MB;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct model *model = model_new();
+		const struct accounting *parts;
+
+		simulated->snapshot.level = rows[i].level;
+		simulated->snapshot.side_known[SIDE_USER] = rows[i].user_known;
+		parts = &tick(model, simulated, 0.1)->accounting;
+		assert_true(parts->known);
+		assert_false(parts->live_known);
+		assert_int_equal(parts->heap_live_bytes, 0);
+		assert_int_equal(parts->slack_or_before_bytes, 60 * MB);
+		model_free(model);
+	}
 }
 
 /* The walk that tells RSS's parts comes after the mark: what grew before it has an owner too. */
@@ -497,6 +549,7 @@ int main(void)
 		TEST(test_marks),
 		TEST(test_generation),
 		TEST(test_unmatched),
+		TEST(test_reclaimable),
 		TEST(test_kernel_kinds),
 		TEST(test_parts_add_up),
 		TEST(test_parts),
@@ -505,6 +558,7 @@ int main(void)
 		TEST(test_end),
 		TEST(test_forecast),
 		TEST(test_rss_level),
+		TEST(test_parts_without_blocks),
 		TEST(test_unexplained),
 		TEST(test_no_cohorts),
 		TEST(test_time_stands_still),

@@ -69,7 +69,7 @@ def defaults():
     got = seen("-p", "1")
     expected = {"pid": "1", "level": "auto", "budget": "10", "delay": "1", "batch": "0",
                 "iterations": "0", "format": "0", "sides": "7", "top": "20", "min": "0",
-                "blocks": "0", "unwind": str(256 << 20)}
+                "blocks": "0", "unwind": str(256 << 20), "sided": "0"}
     for name, value in expected.items():
         tap.check_equal(got[name], value, name)
 
@@ -82,7 +82,7 @@ def values():
     expected = {"name": "ab", "delay": "0.1", "iterations": "5", "format": "1", "level": "heap",
                 "budget": "nan", "sides": "4", "sort": "3", "top": "0", "filter": "x|y",
                 "older": "2.5", "min": "4096", "limit": str(3 << 30), "blocks": "5000000", "unwind": str(64 << 20),
-                "debug": "/d"}
+                "debug": "/d", "sided": "1"}
     for name, value in expected.items():
         tap.check_equal(got[name], value, name)
 
@@ -162,7 +162,7 @@ def a_file_of_options():
             "prefix = own_\nno-return-probes\nside = user\ndebug-dir = /d")
     got = seen_in_file(text, "-p", "1", "-d", "2", "--function", "x:alloc(1)")
     expected = {"delay": "2", "level": "heap", "functions": "3", "prefixes": "1", "returns": "0",
-                "sides": "1", "debug": "/d", "pid": "1"}
+                "sides": "1", "sided": "1", "debug": "/d", "pid": "1"}
     for name, value in expected.items():
         tap.check_equal(got[name], value, name)
     got = seen_in_file("suppress = s\nbaseline = b\n", "-p", "1")

@@ -188,6 +188,48 @@ static void test_unmap_and_count(void **state)
 	assert_int_equal(live(world, A), 1000);
 }
 
+static void move(struct world *world, uint64_t from, uint64_t to, uint64_t pages)
+{
+	pages_table_move(&world->table, BASE + from * PAGE, BASE + to * PAGE, pages * PAGE);
+}
+
+static void test_move(void **state)
+{
+	struct world *world = *state;
+
+	for (uint64_t i = 0; i < 1000; i++)
+		fault(world, i, i & 1 ? A : B);
+	fault(world, 5000, PAGES_FIRST_SITE); /* was there before, unseen that it went */
+	grow_old(world);
+	move(world, 100, 4700, 700);
+	assert_int_equal(live(world, A), 500);
+	assert_int_equal(live(world, B), 500);
+	assert_int_equal(live(world, PAGES_FIRST_SITE), 0);
+	assert_int_equal(world->totals[A].freed_blocks, 0);
+	assert_int_equal(pages_table_count(&world->table, BASE, BASE + 1000 * PAGE), 300);
+	assert_int_equal(pages_table_count(&world->table, BASE + 4700 * PAGE, BASE + 5400 * PAGE),
+			 700);
+	/* Whoever touches the new place after the move. */
+	fault(world, 5400, A);
+	/* A walk that did not see them at either place, and one that does. */
+	walk(world, 6000, 0, 100, 0);
+	assert_int_equal(live(world, A) + live(world, B), 100 + 700);
+	walk(world, 6000, 4700, 5400, 0);
+	assert_int_equal(live(world, A), 350);
+	assert_int_equal(live(world, B), 350);
+	assert_int_equal(live(world, PAGES_POPULATED), 0);
+	/* Back, over what is left; nothing from nowhere. */
+	move(world, 4700, 0, 700);
+	move(world, 1 << 20, 1 << 21, 5000);
+	move(world, 0, 512, 0);
+	walk(world, 6000, 0, 700, 0);
+	assert_int_equal(live(world, A), 350);
+	grow_old(world);
+	walk(world, 6000, 0, 0, 0);
+	assert_int_equal(world->table.resident, 0);
+	assert_int_equal(world->table.count, 0);
+}
+
 static void test_labels(void **state)
 {
 	struct world *world = *state;
@@ -258,6 +300,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_walk_that_is_older, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_companions, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unmap_and_count, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_move, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_labels, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 	};

@@ -175,6 +175,7 @@ static void test_random_keys(void **state)
 			picture->history_count = (size_t)rand() % (FIXTURE_HISTORY + 1);
 			picture->growth.rss_bytes = rand() - RAND_MAX / 2;
 			picture->accounting.known = rand() % 2;
+			picture->accounting.live_known = rand() % 2;
 			view_sync(seat.view, picture);
 		}
 		if (i % 1000 == 999) {
@@ -196,10 +197,33 @@ static void test_random_keys(void **state)
 	seat_deinit(&seat);
 }
 
+/* One that went off because of its cost waits to be asked for; one that cannot be had does not. */
+static void test_looking_at_the_kernel_asks_for_it(void **state)
+{
+	struct seat seat;
+
+	(void)state;
+	seat_init(&seat);
+	assert_int_equal(type(&seat, "\t"), SCREEN_KERNEL);
+	assert_int_equal(view_side(seat.view), SIDE_KERNEL);
+	assert_int_equal(type(&seat, "\t"), SCREEN_NOTHING);
+	assert_int_equal(view_side(seat.view), SIDE_USER);
+	seat.fixture.picture.sides[SIDE_KERNEL].known = false;
+	view_sync(seat.view, &seat.fixture.picture);
+	assert_int_equal(type(&seat, "\t"), SCREEN_NOTHING);
+	assert_int_equal(view_side(seat.view), SIDE_USER);
+	seat.fixture.picture.kernel_off = true;
+	view_sync(seat.view, &seat.fixture.picture);
+	assert_int_equal(type(&seat, "\t"), SCREEN_KERNEL);
+	assert_int_equal(view_side(seat.view), SIDE_KERNEL);
+	seat_deinit(&seat);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_looking_at_the_kernel_asks_for_it),
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_tall_stack),
 		cmocka_unit_test(test_random_keys),

@@ -284,6 +284,24 @@ static void test_minimum_of_its_own(void **state)
 	free(books);
 }
 
+/* What is left of a closed book is shown until the side has another one. */
+static void test_closed_book(void **state)
+{
+	struct books *books = books_new(3, (uint64_t[]){30, 20, 10});
+	struct view *view = view_new();
+
+	(void)state;
+	books->sites[0].ended = books->sites[2].ended = true;
+	view_sync(view, &books->picture);
+	assert_order(view, "1 2 3 ");
+	books->picture.sides[SIDE_USER].known = true;
+	view_sync(view, &books->picture);
+	assert_order(view, "2 ");
+	assert_int_equal(view_hidden(view), 0);
+	view_free(view);
+	free(books);
+}
+
 /* Generation `generation` ends with two sites, the first with so many bytes. */
 static void end_generation(struct view *view, struct books *books, unsigned generation)
 {
@@ -374,6 +392,7 @@ int main(void)
 		cmocka_unit_test(test_fold_and_generation),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_minimum_of_its_own),
+		cmocka_unit_test(test_closed_book),
 		cmocka_unit_test(test_look_back),
 		cmocka_unit_test(test_nothing),
 	};

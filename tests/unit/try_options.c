@@ -24,7 +24,7 @@ int main(int argc, char **argv)
 		printf("action=%d pid=%d name=%s match=%s command=%s tui=%d level=%s budget=%g "
 		       "limit=%llu delay=%g batch=%d iterations=%lu format=%d sides=%u sort=%d "
 		       "top=%zu filter=%s older=%g min=%llu blocks=%llu unwind=%llu debug=%s leak=%lld suppress=%s "
-		       "baseline=%s report=%s functions=%zu prefixes=%zu returns=%d\n",
+		       "baseline=%s report=%s functions=%zu prefixes=%zu returns=%d sided=%d\n",
 		       options.action, (int)options.pid, options.name ? options.name : "-",
 		       options.match ? options.match : "-",
 		       options.command ? options.command[0] : "-", options.tui,
@@ -40,7 +40,7 @@ int main(int argc, char **argv)
 		       options.suppress ? options.suppress : "-",
 		       options.baseline ? options.baseline : "-",
 		       options.report ? options.report : "-", options.function_count,
-		       options.prefix_count, !options.no_return_probes);
+		       options.prefix_count, !options.no_return_probes, options.sides_given);
 	options_deinit(&options);
 	return 0;
 }
