@@ -852,8 +852,9 @@ SEC("uprobe") int bulk_release(struct pt_regs *context)
 
 	if (!control || thread_slot(&thread) == NO_THREAD || !read_once(control->tracking))
 		return 0;
-	if (is_in_bulk(bpf_get_attach_cookie(context), register_argument0(context),
-		       register_argument1(context)))
+	/* Its group, if it was placed later, is none of its kind. */
+	if (is_in_bulk(bpf_get_attach_cookie(context) & ABI_COOKIE_KIND,
+		       register_argument0(context), register_argument1(context)))
 		loss_count(ABI_LOSS_RELEASED_IN_BULK);
 	return 0;
 }

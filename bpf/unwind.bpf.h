@@ -151,6 +151,22 @@ static __always_inline u64 mapping_rule(const struct unwind_mapping *mapping, u6
 	return mapping ? RULE_PENDING : RULE_UNMAPPED;
 }
 
+/*
+ * Into the cache, unless the tables change meanwhile: then it is taken back, by a writer however
+ * late. So a word that stays was written before the next generation was stored (the exchange is a
+ * full barrier, as user space has one between that and clearing the cache).
+ */
+static __always_inline void cache_rule(struct unwind_cache *cache, const struct unwind_state *state,
+				       u64 pc, u64 generation, u64 rule)
+{
+	u64 *entry = &cache->entries[pc & (UNWIND_CACHE_ENTRIES - 1)];
+
+	__sync_lock_test_and_set(entry,
+				 unwind_cache_tag(pc, generation) << UNWIND_RULE_BITS | rule);
+	if (read_once(state->generation) != generation)
+		write_once(*entry, 0);
+}
+
 /* The rule of a return address by the half of the list that is in force in `generation`. */
 __noinline u64 unwind_rule_of(u64 pc, u64 generation)
 {
@@ -181,8 +197,7 @@ __noinline u64 unwind_look_up(u64 pc)
 		if (read_once(state->generation) != generation)
 			continue;
 		if (rule && rule <= RULE_MASK && !(pc >> UNWIND_CACHE_ADDRESS_BITS))
-			write_once(cache->entries[pc & (UNWIND_CACHE_ENTRIES - 1)],
-				   unwind_cache_tag(pc, generation) << UNWIND_RULE_BITS | rule);
+			cache_rule(cache, state, pc, generation, rule);
 		return rule;
 	}
 	return RULE_PENDING;

@@ -98,7 +98,9 @@ enum unwind_limit {
 /*
  * Rules by return address. An entry is address >> 16 | generation % 16 | rule, of 32, 4 and 28
  * bits, at the index of the address' low 16 bits: one word, so it cannot tear, and what an older
- * generation put there is not taken. User space clears it when the 4 bits wrap.
+ * generation put there is not taken. User space clears it when the 4 bits wrap: before the new
+ * generation is stored, of what has its tag, and after, of what was written in between. Who writes
+ * a word looks at the generation once more and takes it back if that is another one.
  */
 #define UNWIND_CACHE_ADDRESS_BITS 48
 #define UNWIND_CACHE_EPOCH_BITS	  4

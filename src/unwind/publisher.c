@@ -5,7 +5,13 @@
  * written to the other half, with rows and blocks in place before, then the generation is raised. A
  * look-up that began before sees the generation change and starts again, so what it read meanwhile
  * does not matter; for the same reason rows of a removed module may be overwritten once a list
- * without it is in force. Rules in the cache carry their generation.
+ * without it is in force.
+ *
+ * Rules in the cache carry 4 bits of their generation. Invariant: when a generation is stored, no
+ * word in the cache has its tag but for an earlier generation's whose writer is just about to take
+ * it back. Words stay only if they were written before the next generation was stored, so it is
+ * enough to clear the cache twice where the bits wrap: before the store, which takes all but what
+ * the last generation's walks go on to write, and after it, which takes those too.
  */
 #include "unwind/publisher.h"
 
@@ -366,6 +372,7 @@ void publisher_publish(struct publisher *publisher)
 	struct unwind_mapping *list;
 	uint64_t generation;
 	uint32_t count = 0;
+	bool wraps;
 
 	if (!publisher->dirty || !state)
 		return;
@@ -376,9 +383,15 @@ void publisher_publish(struct publisher *publisher)
 	for (size_t i = 0; i < publisher->mappings.count && count < UNWIND_MAX_MAPPINGS; i++)
 		list[count++] = listed(publisher, &publisher->mappings.data[i]);
 	state->counts[generation & 1] = count;
-	if (!(generation & ((1u << UNWIND_CACHE_EPOCH_BITS) - 1)))
+	wraps = !(generation & ((1u << UNWIND_CACHE_EPOCH_BITS) - 1));
+	if (wraps)
 		memset(publisher->memory[MAP_CACHE], 0, sizeof(struct unwind_cache));
 	__atomic_store_n(&state->generation, generation, __ATOMIC_RELEASE);
+	if (wraps) {
+		/* A walk that did not see the new generation wrote its word before this. */
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		memset(publisher->memory[MAP_CACHE], 0, sizeof(struct unwind_cache));
+	}
 	reclaim(publisher);
 }
 

@@ -260,13 +260,13 @@ def measure_programs(target, memtop, request, seconds=10):
         target.ask(request)
 
 
-def overhead_once(target, spins, pairs):
+def overhead_once(target, shape, spins, pairs):
     """Nanoseconds of a pair and its work without memtop and with it, and the figure on the
     screen."""
-    request = f"mixed {spins} 0 {pairs}"
+    request = f"{shape} {spins} 0 {pairs}"
     without = target.ask(request)
     with memtop_on(target.pid, "--level", "heap", delay=0.2) as memtop:
-        measure_programs(target, memtop, f"mixed {spins} 0 {pairs // 8}")
+        measure_programs(target, memtop, f"{shape} {spins} 0 {pairs // 8}")
         started = time.time_ns()
         watched = target.ask(request)
         ended = time.time_ns()
@@ -286,13 +286,18 @@ def overhead_once(target, spins, pairs):
 OVERHEADS = ((4000, 240000), (25000, 80000), (120000, 22000))  # spins, pairs: 1 s each
 
 
-def overhead_figures(rounds=4):
+# Each new of jemalloc has a return instruction that the kernel single-steps.
+OVERHEADS_NEW = ((25000, 60000), (300000, 9000))
+JEMALLOC = f"/usr/lib/{os.uname().machine}-linux-gnu/libjemalloc.so.2"
+
+
+def overhead_figures(shape="mixed", loads=OVERHEADS, preload=None, rounds=4):
     """(spins, truth, said) for each load, in percent of the target's CPU time. The truth is by the
     least disturbed rounds: other load makes the target slower, never faster."""
     result = []
-    with Target() as target:
-        for spins, pairs in OVERHEADS:
-            seen = [overhead_once(target, spins, pairs) for _ in range(rounds)]
+    with Target(prefix=("env", f"LD_PRELOAD={preload}") if preload else ()) as target:
+        for spins, pairs in loads:
+            seen = [overhead_once(target, shape, spins, pairs) for _ in range(rounds)]
             without, watched = (min(one[i] for one in seen) for i in (0, 1))
             result.append((spins, 100 * (watched - without) / watched,
                            median([one[2] for one in seen])))

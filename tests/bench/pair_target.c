@@ -9,6 +9,7 @@
  *     refill LIVE 0 PAIRS     frees those blocks and takes as many: a watcher has seen them all
  *     paths N 0 PAIRS         from N call paths in turn
  *     mixed SPINS 0 PAIRS     with so many turns of an empty loop after each
+ *     new SPINS 0 PAIRS       the same by the operators new and delete that are there
  *     keep N 0 1              takes a block from each of N call paths and keeps it
  *     threads N PATHS PAIRS   PAIRS in each of N threads, from PATHS call paths in turn
  *
@@ -17,6 +18,7 @@
  * With the argument `forever` it goes on by itself: it waits for each line "RATE", does RATE pairs
  * a second until the next one comes, and says how many it has done.
  */
+#include <dlfcn.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -151,6 +153,26 @@ __attribute__((noipa)) static void mixed(unsigned spins, unsigned pairs)
 	}
 }
 
+/* Of C++, which this is not: whatever allocator it runs with has them, or does not. */
+static void *(*operator_new)(size_t);
+static void (*operator_delete)(void *);
+
+static bool find_operators(void)
+{
+	*(void **)&operator_new = dlsym(RTLD_DEFAULT, "_Znwm");
+	*(void **)&operator_delete = dlsym(RTLD_DEFAULT, "_ZdlPv");
+	return operator_new && operator_delete;
+}
+
+__attribute__((noipa)) static void mixed_new(unsigned spins, unsigned pairs)
+{
+	for (unsigned i = 0; i < pairs; i++) {
+		operator_delete(operator_new(64));
+		for (unsigned j = 0; j < spins; j++)
+			__asm__ volatile("" : : "r"(j) : "memory");
+	}
+}
+
 /* --- timing */
 
 struct request {
@@ -166,6 +188,8 @@ static void work(const struct request *request, unsigned pairs)
 		churn(pairs);
 	else if (!strcmp(request->shape, "mixed"))
 		mixed(request->a, pairs);
+	else if (!strcmp(request->shape, "new"))
+		mixed_new(request->a, pairs);
 	else
 		follow_paths(PATH_LEVELS, request->a, pairs);
 }
@@ -243,6 +267,8 @@ static int answer(const char *line)
 		return 0;
 	}
 	if (strcmp(request.shape, "hot") && !request.a)
+		return -1;
+	if (!strcmp(request.shape, "new") && !find_operators())
 		return -1;
 	if (!strcmp(request.shape, "refill")) {
 		refill(request.a);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A library that keeps what it allocates, built several times with another KEEP (a name of the same
- * length each time), so that the same addresses are another function.
+ * length each time), so that the same addresses are another function. With HEAPS it gives a heap of
+ * mimalloc back in bulk, too.
  */
 #include <stdlib.h>
+#ifdef HEAPS
+#include <mimalloc.h>
+#endif
 
 void plugin_run(void **kept, unsigned count, size_t size);
 void plugin_drop(void **kept, unsigned count);
@@ -27,4 +31,7 @@ void plugin_drop(void **kept, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
 		free(kept[i]);
+#ifdef HEAPS
+	mi_heap_destroy(mi_heap_new());
+#endif
 }

@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <memtop/unwind_abi.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@
 enum {
 	FILES_MAX = 300,
 	SAMPLES = 400,
+	ROUNDS = 200, /* of the 4 bits of a generation in the cache */
 	MIB = 1 << 20
 };
 
@@ -286,6 +288,91 @@ static void test_limit(const libraries *all)
 	publisher_free(publisher);
 }
 
+struct late_writer {
+	struct unwind_cache *cache;
+	const struct unwind_state *state;
+	bool ends;
+};
+
+#define TAG_MASK ((1u << UNWIND_CACHE_EPOCH_BITS) - 1)
+
+/* As walks fill the cache, of all addresses, as fast as it goes. */
+static void *write_late(void *context)
+{
+	struct late_writer *writer = context;
+
+	for (uint64_t pc = 0; !__atomic_load_n(&writer->ends, __ATOMIC_RELAXED); pc++) {
+		uint64_t *entry = &writer->cache->entries[pc % UNWIND_CACHE_ENTRIES];
+		uint64_t generation = __atomic_load_n(&writer->state->generation, __ATOMIC_RELAXED);
+
+		__atomic_exchange_n(
+			entry, unwind_cache_tag(pc | 1ull << 40, generation) << UNWIND_RULE_BITS,
+			__ATOMIC_SEQ_CST);
+		if (__atomic_load_n(&writer->state->generation, __ATOMIC_RELAXED) != generation)
+			__atomic_store_n(entry, 0, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+/* Words of an earlier round of the 4 bits, which would be valid once more. */
+static unsigned old_words(const struct late_writer *writer)
+{
+	unsigned old = 0;
+
+	for (unsigned i = 0; i < UNWIND_CACHE_ENTRIES; i++) {
+		uint64_t word = writer->cache->entries[i];
+
+		old += word && (word >> UNWIND_RULE_BITS & TAG_MASK) >
+				       (writer->state->generation & TAG_MASK);
+	}
+	return old;
+}
+
+/* Generations until the tag is `tag`. */
+static void publish_until(struct publisher *publisher, const struct late_writer *writer,
+			  const struct module *module, unsigned tag)
+{
+	do {
+		publisher_remove(publisher, module->id);
+		publisher_add(publisher, module);
+		publisher_publish(publisher);
+	} while ((writer->state->generation & TAG_MASK) != tag);
+}
+
+static void test_wrap(const libraries *all)
+{
+	struct publisher *publisher = publisher_new(getpid(), 4 * MIB);
+	struct stacks_bpf *skeleton = stacks_bpf__open();
+	struct late_writer writer = {0};
+	struct maps maps = {0};
+	unsigned old = 0;
+	pthread_t thread;
+	bool usable;
+
+	publisher_add(publisher, &all->data[0].module);
+	if (setup(publisher, skeleton, &maps))
+		writer.cache = mmap(NULL, sizeof(*writer.cache), PROT_READ | PROT_WRITE, MAP_SHARED,
+				    bpf_map__fd(skeleton->maps.unwind_caches), 0);
+	writer.state = maps.state;
+	usable = writer.cache && writer.cache != MAP_FAILED;
+	check(usable, "the cache is there");
+	for (unsigned round = 0; usable && round < ROUNDS; round++) {
+		writer.ends = false;
+		if (pthread_create(&thread, NULL, write_late, &writer))
+			exit(1);
+		publish_until(publisher, &writer, &all->data[0].module, TAG_MASK);
+		publish_until(publisher, &writer, &all->data[0].module, 0);
+		__atomic_store_n(&writer.ends, true, __ATOMIC_RELAXED);
+		pthread_join(thread, NULL);
+		old += old_words(&writer);
+	}
+	check(usable && !old, "no rule of an old generation comes to be valid once more");
+	if (usable)
+		munmap(writer.cache, sizeof(*writer.cache));
+	stacks_bpf__destroy(skeleton);
+	publisher_free(publisher);
+}
+
 int main(int argc, char **argv)
 {
 	libraries all = {0};
@@ -293,7 +380,7 @@ int main(int argc, char **argv)
 
 	if (argc != 2)
 		return 2;
-	printf("1..9\n");
+	printf("1..11\n");
 	find_libraries(argv[1], &all);
 	for (size_t i = 0; i < all.count; i++) {
 		if (kept < FILES_MAX && map_library(&all.data[i], (uint32_t)kept + 1))
@@ -304,5 +391,6 @@ int main(int argc, char **argv)
 	all.count = kept;
 	test_large(&all);
 	test_limit(&all);
+	test_wrap(&all);
 	return tests_failed ? 1 : 0;
 }
