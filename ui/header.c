@@ -109,6 +109,17 @@ static void cost_text(const struct draw *draw, struct piece *cost, struct piece 
 			 roomy ? " of its time" : "");
 }
 
+/* Nobody's share of its own: of the machine's. Only where somebody asked for it all the same. */
+static void kernel_cost_text(const struct overhead *overhead, struct piece *ret)
+{
+	char number[FORMAT_SIZE];
+
+	ret->style = STYLE_WARNING;
+	if (overhead->kernel_core_percent >= OVERHEAD_KERNEL_DEAR)
+		snprintf(ret->text, sizeof(ret->text), "kernel side %s of a core",
+			 format_percent(number, overhead->kernel_core_percent));
+}
+
 /* How far stacks can be believed to be whole; nothing where all are. */
 static void stacks_text(const struct picture *picture, struct piece *ret)
 {
@@ -136,6 +147,7 @@ static void draw_identity(const struct draw *draw)
 		{.before = "  ", .rank = 1, .style = STYLE_TITLE},
 		{.before = dot, .rank = 3},
 		{.before = wide ? ", " : " ", .rank = 4},
+		{.before = dot, .rank = 3},
 		{.before = dot, .rank = 6},
 		{.before = dot, .rank = 5},
 		{.before = dot, .rank = 2},
@@ -151,13 +163,14 @@ static void draw_identity(const struct draw *draw)
 	state_text(draw, &pieces[3]);
 	snprintf(pieces[4].text, sizeof(pieces[4].text), "%s", level_name(picture->level));
 	cost_text(draw, &pieces[5], &pieces[6]);
+	kernel_cost_text(&picture->overhead, &pieces[7]);
 	if (!isnan(picture->names_percent) && wide && !draw_names_below(draw))
-		snprintf(pieces[7].text, sizeof(pieces[7].text), "names %s",
+		snprintf(pieces[8].text, sizeof(pieces[8].text), "names %s",
 			 format_percent(number, picture->names_percent));
-	stacks_text(picture, &pieces[8]);
-	snprintf(pieces[9].text, sizeof(pieces[9].text), "lost %s", format_count(number, lost));
-	pieces[9].style = lost ? STYLE_WARNING : STYLE_NORMAL;
-	format_clock(pieces[10].text, picture->time_unix_ns);
+	stacks_text(picture, &pieces[9]);
+	snprintf(pieces[10].text, sizeof(pieces[10].text), "lost %s", format_count(number, lost));
+	pieces[10].style = lost ? STYLE_WARNING : STYLE_NORMAL;
+	format_clock(pieces[11].text, picture->time_unix_ns);
 	draw_pieces(draw->canvas, 0, 0, draw->canvas->columns, pieces,
 		    sizeof(pieces) / sizeof(pieces[0]));
 }

@@ -87,7 +87,7 @@ static void conclude(struct kernel_cost *cost, uint64_t now_ns)
 {
 	kernel_cost_pause(cost);
 	cost->core_percent = median(cost->windows, cost->window_count);
-	cost->over = cost->core_percent > KERNEL_COST_MOST_PERCENT ? cost->over + 1 : 0;
+	cost->over = cost->core_percent > OVERHEAD_KERNEL_DEAR ? cost->over + 1 : 0;
 	cost->due_ns = now_ns + (cost->over && cost->over < SURE_TIMES ? SURE_NS : EVERY_NS);
 }
 

@@ -10,8 +10,7 @@
 
 #include <stdbool.h>
 
-#define KERNEL_COST_WINDOWS	 5
-#define KERNEL_COST_MOST_PERCENT 1.0 /* that it may cost unasked */
+#define KERNEL_COST_WINDOWS 5
 
 struct kernel_cost {
 	int statistics_fd;	   /* -1: run time is not measured */

@@ -49,7 +49,7 @@ static void let_go(struct live *live)
 {
 	snprintf(live->no_kernel, sizeof(live->no_kernel),
 		 "took %.1f%% of a core, over %.0f%%: off; Tab to it, or --side all, keeps it",
-		 live->kernel_cost.core_percent, KERNEL_COST_MOST_PERCENT);
+		 live->kernel_cost.core_percent, OVERHEAD_KERNEL_DEAR);
 	kernel_side_detach(live->kernel);
 	live->kernel_let_go = live->kernel_off = true;
 }

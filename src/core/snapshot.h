@@ -89,6 +89,9 @@ struct charge {
 	char cgroup[256];	 /* path of the cgroup that sets it; empty for the system */
 };
 
+/* Of a core: what the kernel side takes is told from there on, and unasked for it takes no more. */
+#define OVERHEAD_KERNEL_DEAR 1.0
+
 /* What memtop costs. Percentages of one core; NAN = not measured yet. */
 struct overhead {
 	double events_per_s;

@@ -123,6 +123,9 @@ static void write_header(FILE *out, const struct selection *selection, unsigned 
 	if (picture->level != LEVEL_RSS && !isnan(picture->overhead.target_percent))
 		add(&line, "  cost %s of its CPU",
 		    format_percent(cost, picture->overhead.target_percent));
+	if (picture->overhead.kernel_core_percent >= OVERHEAD_KERNEL_DEAR)
+		add(&line, "  kernel side %s of a core",
+		    format_percent(cost, picture->overhead.kernel_core_percent));
 	if (picture->overhead.tables_bytes)
 		add(&line, "  tables %s", format_bytes(tables, picture->overhead.tables_bytes));
 	if (!isnan(selection->names_percent))

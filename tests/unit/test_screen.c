@@ -4,6 +4,7 @@
 #include "tests/screens/fixture.h"
 #include "ui/term.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,6 +56,30 @@ static enum screen_request type(struct seat *seat, const char *keys)
 	for (; *keys; keys++)
 		request = screen_key(seat->screen, seat->view, *keys);
 	return request;
+}
+
+static bool is_told_dear(struct seat *seat, double percent, const char *text)
+{
+	char *screen;
+	bool told;
+
+	seat->fixture.picture.overhead.kernel_core_percent = percent;
+	screen = draw(seat, 40, 120);
+	told = strstr(screen, text) != NULL;
+	free(screen);
+	return told;
+}
+
+static void test_dear_kernel_side(void **state)
+{
+	struct seat seat;
+
+	(void)state;
+	seat_init(&seat);
+	assert_false(is_told_dear(&seat, 0.9, "of a core"));
+	assert_false(is_told_dear(&seat, NAN, "of a core"));
+	assert_true(is_told_dear(&seat, 11.6, "kernel side 12% of a core"));
+	seat_deinit(&seat);
 }
 
 static void test_requests(void **state)
@@ -224,6 +249,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_looking_at_the_kernel_asks_for_it),
+		cmocka_unit_test(test_dear_kernel_side),
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_tall_stack),
 		cmocka_unit_test(test_random_keys),
