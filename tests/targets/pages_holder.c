@@ -409,7 +409,11 @@ static int serve(void)
 
 int main(void)
 {
+	int status;
+
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	puts("ready");
-	return serve();
+	status = serve();
+	STAY;
+	return status;
 }
