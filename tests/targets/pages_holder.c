@@ -4,6 +4,7 @@
  * command with a number of pages, answered with `ok`. Each way is a function of its own, whose name
  * is looked for on the stacks. Regions are kept in the order in which they came.
  */
+#include <alloca.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -79,6 +80,20 @@ WAY read_pages(size_t pages)
 
 	if (fd < 0 || read(fd, start, pages * PAGE) != (ssize_t)(pages * PAGE))
 		exit(1);
+	close(fd);
+}
+
+/* Into a buffer of the caller's on the stack, whose pages are as fresh as at the first call. */
+WAY read_to_stack(size_t pages)
+{
+	char *room = alloca((pages + 2) * PAGE);
+	char *start = (char *)(((uintptr_t)room + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
+	int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+
+	madvise(start, pages * PAGE, MADV_DONTNEED);
+	for (size_t i = 0; i < pages; i++)
+		if (fd < 0 || read(fd, start + i * PAGE, 64) != 64)
+			exit(1);
 	close(fd);
 }
 
@@ -376,7 +391,7 @@ static const struct {
 	{"fail_to_remap", fail_to_remap}, {"map_over", map_over},
 	{"move_break", move_break},	  {"grow_buffers", grow_buffers},
 	{"free_buffers", free_buffers},	  {"end_leader", end_leader},
-	{"open_files", open_files},
+	{"open_files", open_files},	  {"read_to_stack", read_to_stack},
 };
 
 static int run(const char *name, size_t pages)
