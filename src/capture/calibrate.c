@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "capture/calibrate.h"
 
+#include "capture/program_info.h"
 #include "util/median.h"
 
 #include <bpf/bpf.h>
@@ -91,14 +92,6 @@ static double time_call(void (*function)(void))
 	return median(rounds, ROUNDS);
 }
 
-static int read_info(int program, struct bpf_prog_info *ret)
-{
-	uint32_t size = sizeof(*ret);
-
-	memset(ret, 0, sizeof(*ret));
-	return bpf_obj_get_info_by_fd(program, ret, &size);
-}
-
 /* The kind of a probe at an entry alone: sessions have both. */
 static enum probe_kind entry_kind(enum probe_kind kind)
 {
@@ -117,11 +110,11 @@ static double time_statistics(void (*function)(void), int program)
 	size_t count = 0;
 
 	for (int i = 0; statistics >= 0 && i < ROUNDS; i++) {
-		if (read_info(program, &before))
+		if (!program_info(program, &before))
 			break;
 		for (int j = 0; j < CALLS; j++)
 			function();
-		if (read_info(program, &after) || after.run_cnt == before.run_cnt)
+		if (!program_info(program, &after) || after.run_cnt == before.run_cnt)
 			break;
 		rounds[count++] = (double)(after.run_time_ns - before.run_time_ns) /
 				  (double)(after.run_cnt - before.run_cnt);

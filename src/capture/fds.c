@@ -288,6 +288,17 @@ static int finish_look(struct fds *fds)
 	return 1;
 }
 
+/* What a thread that ended meanwhile does not list is not closed. */
+static int end_of_list(struct fds *fds)
+{
+	pid_t thread = procfs_live_thread(fds->pid);
+
+	if (thread == fds->thread)
+		return finish_look(fds);
+	end_look(fds);
+	return thread ? 0 : -ESRCH;
+}
+
 int fds_step(struct fds *fds, uint64_t until_ns)
 {
 	struct dirent *entry;
@@ -303,13 +314,8 @@ int fds_step(struct fds *fds, uint64_t until_ns)
 			end_look(fds);
 			break;
 		}
-		/* What a thread that ended meanwhile does not list is not closed. */
-		if (!entry && procfs_live_thread(fds->pid) != fds->thread) {
-			end_look(fds);
-			return procfs_live_thread(fds->pid) ? 0 : -ESRCH;
-		}
 		if (!entry)
-			return finish_look(fds);
+			return end_of_list(fds);
 		if (isdigit((unsigned char)entry->d_name[0]))
 			see(fds, entry->d_name);
 		if (count % CLOCK_CALLS == 0 && thread_cpu_ns() >= until_ns)

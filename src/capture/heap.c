@@ -4,6 +4,7 @@
 #include "bpf/heap.skel.h"
 #include "bpf/heap_nobtf.skel.h"
 #include "capture/lost_calls.h"
+#include "capture/program_info.h"
 #include "util/alloc.h"
 #include "util/cleanup.h"
 
@@ -506,11 +507,9 @@ void heap_read_statistics(const struct heap *heap, struct heap_statistics *ret)
 
 	memset(ret, 0, sizeof(*ret));
 	for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++) {
-		struct bpf_prog_info info = {0};
-		uint32_t size = sizeof(info);
-		int fd = bpf_program__fd(programs[i].program);
+		struct bpf_prog_info info;
 
-		if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size))
+		if (!program_info(bpf_program__fd(programs[i].program), &info))
 			continue;
 		*programs[i].runs += info.run_cnt;
 		ret->run_time_ns += info.run_time_ns;

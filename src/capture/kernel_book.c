@@ -4,6 +4,7 @@
 #include "bpf/kernel.skel.h"
 #include "capture/bpf_log.h"
 #include "capture/kernel_facts.h"
+#include "capture/program_info.h"
 #include "util/alloc.h"
 
 #include <bpf/bpf.h>
@@ -403,11 +404,9 @@ uint64_t kernel_book_implicit_frees(const struct kernel_book *book, unsigned slo
 
 static uint64_t program_missed(const struct kernel_book *book, enum program program)
 {
-	struct bpf_prog_info info = {0};
-	uint32_t size = sizeof(info);
+	struct bpf_prog_info info;
 
-	if (bpf_obj_get_info_by_fd(bpf_program__fd(book->programs[program]), &info, &size))
-		return 0;
+	program_info(bpf_program__fd(book->programs[program]), &info);
 	return info.recursion_misses;
 }
 
@@ -443,11 +442,9 @@ void kernel_book_runs(const struct kernel_book *book, uint64_t *ret_runs, uint64
 {
 	*ret_runs = *ret_ns = 0;
 	for (int i = 0; i < PROGRAM_COUNT; i++) {
-		struct bpf_prog_info info = {0};
-		uint32_t size = sizeof(info);
+		struct bpf_prog_info info;
 
-		if (!book->links[i] ||
-		    bpf_obj_get_info_by_fd(bpf_program__fd(book->programs[i]), &info, &size))
+		if (!book->links[i] || !program_info(bpf_program__fd(book->programs[i]), &info))
 			continue;
 		*ret_runs += info.run_cnt;
 		*ret_ns += info.run_time_ns;

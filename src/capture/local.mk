@@ -8,7 +8,7 @@ libcapture_a_SOURCES = \
 	src/capture/bpf_log.c src/capture/bpf_log.h \
 	src/capture/calibrate.c src/capture/calibrate.h \
 	src/capture/cgroup.c src/capture/cgroup.h \
-	src/capture/clock.h src/capture/pace.h \
+	src/capture/clock.h src/capture/pace.h src/capture/program_info.h \
 	src/capture/code_flow.c src/capture/code_flow.h \
 	src/capture/code_flow_aarch64.c \
 	src/capture/code_flow_x86_64.c \

@@ -5,6 +5,7 @@
 #include "capture/clock.h"
 #include "capture/pace.h"
 #include "capture/procmaps.h"
+#include "capture/program_info.h"
 #include "util/alloc.h"
 
 #include <bpf/bpf.h>
@@ -250,10 +251,9 @@ void maps_side_losses(const struct maps_side *side, uint64_t losses[ABI_LOSS_COU
 	for (unsigned i = 0; i < ABI_LOSS_COUNT; i++)
 		losses[i] += __atomic_load_n(&side->ledger.counters->losses[i], __ATOMIC_RELAXED);
 	for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++) {
-		struct bpf_prog_info info = {0};
-		uint32_t size = sizeof(info);
+		struct bpf_prog_info info;
 
-		if (!bpf_obj_get_info_by_fd(bpf_program__fd(programs[i]), &info, &size))
-			losses[ABI_LOSS_EVENT_LOST] += info.recursion_misses;
+		program_info(bpf_program__fd(programs[i]), &info);
+		losses[ABI_LOSS_EVENT_LOST] += info.recursion_misses;
 	}
 }

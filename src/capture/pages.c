@@ -4,6 +4,7 @@
 #include "bpf/pages.skel.h"
 #include "capture/bpf_log.h"
 #include "capture/pages_table.h"
+#include "capture/program_info.h"
 #include "util/alloc.h"
 
 #include <bpf/bpf.h>
@@ -337,11 +338,9 @@ void pages_read_statistics(const struct pages *pages, struct pages_statistics *r
 	for (unsigned i = 0; i < pages->cpus; i++)
 		ret->faults += __atomic_load_n(&pages->ledger.threads[i].events, __ATOMIC_RELAXED);
 	for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++) {
-		struct bpf_prog_info info = {0};
-		uint32_t size = sizeof(info);
-		int fd = bpf_program__fd(programs[i]);
+		struct bpf_prog_info info;
 
-		if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size))
+		if (!program_info(bpf_program__fd(programs[i]), &info))
 			continue;
 		ret->missed += programs[i] == counted ? info.recursion_misses : 0;
 		ret->runs += info.run_cnt;
